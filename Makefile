@@ -1,0 +1,57 @@
+# `make help` lists what there is. Recipes are short: what takes more than a few lines is in tests/setup/ and packer/zookeeper/.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: ## Make .venv from the locked dependencies; again only when the lock has changed
+	@tests/setup/venv $(VENV)
+
+.PHONY: zookeeper
+zookeeper: ## Fetch ZooKeeper into the cache; ZOOKEEPER_HOME=... takes one of your own instead
+	@tests/setup/zookeeper
+
+.PHONY: demo
+demo: venv zookeeper ## An ensemble that builds and heals itself, told as it happens; KEEP=1 leaves it running
+	@$(call needs_module,tests.demo)
+	@$(RUN) tests.demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: lint zookeeper ## Everything: lint, then all tests; ARGS="-k name" goes to pytest
+	@$(RUN) pytest tests $(ARGS)
+
+.PHONY: lint
+lint: venv ## ruff (rules and format) on everything, mypy --strict on zkboot/
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+	@$(RUN) mypy --strict zkboot
+
+.PHONY: bench
+bench: venv zookeeper ## The figures: ratios to doing it by hand, measured here and now
+	@$(call needs_module,tests.bench)
+	@$(RUN) tests.bench $(ARGS)
+
+.PHONY: lock
+lock: venv ## Resolve requirements/*.in anew into the locks, with hashes, for Python 3.11 to 3.13
+	@cd requirements; for name in node dev; do \
+	    ../$(VENV)/bin/uv pip compile --quiet --no-config --no-cache --upgrade --universal --python-version 3.11 --generate-hashes \
+	        --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file $$name.txt $$name.in; \
+	    echo "requirements/$$name.txt"; \
+	done
+
+.PHONY: clean
+clean: ## Remove .venv and what tools leave in the checkout; the cache stays
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# Fails with a sentence where a part of the checkout is missing.
+needs_module = $(VENV)/bin/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("$(1)") is None)' \
+    || { echo "$(1) is not in this checkout: is it complete? (git status)" >&2; exit 1; }

@@ -1,0 +1,93 @@
+"""The instance metadata service, version 2 only, of one machine, on the machine's own address.
+
+Strict as EC2 with `HttpTokens: required` (EC2 User Guide, "Use the Instance Metadata Service"): a token by PUT with its
+lifetime in a header, 401 for a GET without a valid one, 404 for what does not exist.
+"""
+
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+TTL = "X-aws-ec2-metadata-token-ttl-seconds"
+TOKEN = "X-aws-ec2-metadata-token"
+LONGEST = 21600  # seconds a token may live
+
+Tree = dict[str, str]  # "/latest/meta-data/instance-id" -> "i-0abc"
+
+
+class Imds:
+    """Serves http://ADDRESS:PORT until closed. `tree` is asked at each request, so that it tells what is true now.
+
+    `calls` counts requests by path; while `down`, connections are closed without an answer.
+    """
+
+    def __init__(self, address: str, port: int, tree: Callable[[], Tree]) -> None:
+        self.calls: Counter[str] = Counter()
+        self.down = False
+        self.tree = tree
+        self.tokens: dict[str, float] = {}  # token -> monotonic end
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            timeout = 30
+
+            def do_PUT(self) -> None:
+                service.handle(self, service.put)
+
+            def do_GET(self) -> None:
+                service.handle(self, service.get)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Silent: `calls` tells."""
+
+        self._server = ThreadingHTTPServer((address, port), Handler)
+        self.url = f"http://{address}:{port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def handle(self, request: BaseHTTPRequestHandler, answer: Callable[[BaseHTTPRequestHandler], tuple[int, str]]) -> None:
+        if self.down:
+            request.close_connection = True
+            return
+        self.calls[request.path] += 1
+        status, text = answer(request)
+        body = text.encode()
+        request.send_response(status)
+        request.send_header("Content-Type", "text/plain")
+        request.send_header("Content-Length", str(len(body)))
+        if request.command == "PUT" and status == 200:
+            request.send_header(TTL, request.headers[TTL])
+        request.end_headers()
+        request.wfile.write(body)
+
+    def put(self, request: BaseHTTPRequestHandler) -> tuple[int, str]:
+        seconds = request.headers.get(TTL, "")
+        if request.path != "/latest/api/token":
+            return 404, ""
+        if not seconds.isdigit() or not 1 <= int(seconds) <= LONGEST or "X-Forwarded-For" in request.headers:
+            return 400, "Bad Request"
+        token = secrets.token_urlsafe(40)
+        self.tokens[token] = time.monotonic() + int(seconds)
+        return 200, token
+
+    def get(self, request: BaseHTTPRequestHandler) -> tuple[int, str]:
+        if self.tokens.get(request.headers.get(TOKEN, ""), 0.0) <= time.monotonic():
+            return 401, "Unauthorized"
+        tree = self.tree()
+        path = request.path.rstrip("/")
+        if path in tree:
+            return 200, tree[path]
+        listing = children(tree, path + "/")
+        return (200, "\n".join(listing)) if listing else (404, "Not Found")
+
+
+def children(tree: Tree, folder: str) -> list[str]:
+    """What a folder of the tree holds, subfolders with a slash behind."""
+    names = {name.removeprefix(folder).partition("/") for name in tree if name.startswith(folder)}
+    return sorted({head + slash for head, slash, _ in names})

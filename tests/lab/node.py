@@ -1,0 +1,63 @@
+"""The program of a machine: zkboot itself, with its clock moved and its steps interrupted as the environment says.
+
+ZKBOOT_LAB_CLOCK_OFFSET  seconds by which zkboot's wall clock is off
+ZKBOOT_LAB_BOOT          this boot's id (the kernel's is the same for all machines, and survives their reboots)
+ZKBOOT_LAB_STEP          `WHEN:STEP:WHAT` with before|after, the step's name, and kill|exit|pause|power: happens once
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+
+def main() -> int | None:
+    """zkboot's own main, on this machine."""
+    import zkboot.clock
+
+    class MachineClock(zkboot.clock.NodeClock):
+        def now(self) -> float:
+            return super().now() + float(os.environ.get("ZKBOOT_LAB_CLOCK_OFFSET", "0"))
+
+        def boot_id(self) -> str:
+            return os.environ["ZKBOOT_LAB_BOOT"]
+
+    zkboot.clock.NodeClock = MachineClock
+    if "ZKBOOT_LAB_STEP" in os.environ:
+        interrupt(os.environ["ZKBOOT_LAB_STEP"])
+    from zkboot.__main__ import main as zkboot_main
+
+    return zkboot_main()
+
+
+def interrupt(order: str) -> None:
+    """Install the hook that carries `order` out; a file beside the machine's settings remembers that it has been."""
+    import zkboot.steps
+
+    when, name, what = order.split(":")
+    done = Path(os.environ["ZKBOOT_LAB_MACHINE"]) / "step-done"
+
+    def hook(now: str, step: str) -> None:
+        if (now, step) == (when, name) and not (done.exists() and done.read_text() == order):
+            done.write_text(order)
+            happen(what)
+
+    zkboot.steps.hook = hook
+
+
+def happen(what: str) -> None:
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "exit":
+        os._exit(1)
+    elif what == "pause":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif what == "power":
+        os.kill(int(os.environ["ZKBOOT_LAB_INIT"]), signal.SIGUSR1)
+        signal.pause()
+    else:
+        raise ValueError(f"ZKBOOT_LAB_STEP: {what!r} is none of kill, exit, pause, power")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,397 @@
+"""Simulated ZooKeeper, after what real servers were seen to do: elections, configurations, pending ones, writes.
+
+What is kept: votes by (epoch, zxid, id) over the voters of each server's own configuration, and of its pending one besides; an
+empty disk without the marker votes for nobody and is nobody's voter, yet follows an elected leader; a looking server takes over
+any newer configuration that reaches it; a new leader commits its pending configuration; version 0 becomes the leader's first
+zxid; a start deletes the pending file and keeps it in memory; who is not in its own file exits; a server left out follows
+without a vote; a reconfiguration is a compare-and-set on the version, refused without a quorum of the new voters in step; a
+write counts when a majority of the voters of the committed configuration, and of a pending one, has it on disk; a
+leader cut off goes on saying `leader` for the staleness window.
+
+Simplified: an election and the synchronisation of its voters happen in one instant (a joiner's copy takes time); followers copy
+the leader's whole log; a follower that misses a transaction is cut off and has to join again; there are no client sessions, so a
+stale leader can still be read.
+"""
+
+import random
+from collections.abc import Callable
+from enum import Enum
+
+from tests.sim.files import Files, Transaction
+from zkboot.model import Change, Configuration, Identity, Mode, Role, Server
+from zkboot.words import majority
+
+EPOCH_BITS = 32
+
+
+class State(Enum):
+    STARTING = "starting"
+    LOOKING = "looking"
+    FOLLOWING = "following"
+    LEADING = "leading"
+
+
+class Process:
+    """One running server. `address` and `files` are its node's."""
+
+    def __init__(self, name: str, address: str, files: Files, now: float) -> None:
+        assert files.generation is not None and files.committed is not None
+        self.name, self.address, self.files = name, address, files
+        self.id = files.generation.server_id
+        self.started = now
+        self.ready = now + 0.4
+        self.state = State.STARTING
+        self.pending = files.next if files.next and files.next.version > files.committed.version else None
+        files.next = None
+        if files.log is None and files.marked:
+            files.log = []
+        files.marked = False
+        # following
+        self.leader: Process | None = None
+        self.synced_at = 0.0
+        # leading
+        self.counter = 0
+        self.heard: dict[Process, float] = {}
+
+    @property
+    def committed(self) -> Configuration:
+        assert self.files.committed is not None
+        return self.files.committed
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        return self.files.current_epoch, self.files.zxid, self.id
+
+    @property
+    def views(self) -> tuple[Configuration, ...]:
+        """The configurations of whose voters this server wants a majority each."""
+        newer = self.pending is not None and self.pending.version > self.committed.version
+        return (self.committed, self.pending) if newer and self.pending else (self.committed,)
+
+    def counts(self, other: "Process") -> bool:
+        """Whether that server is a voter in a configuration of this one, by id and address."""
+        return any(v.id == other.id and v.address == other.address for c in self.views for v in c.voters)
+
+    def enough(self, others: set["Process"]) -> bool:
+        """A majority of the voters of each own configuration is among them."""
+        return all(
+            sum(any(v.id == o.id and v.address == o.address for o in others) for v in c.voters) >= majority(len(c.voters))
+            for c in self.views
+        )
+
+    def is_voter(self) -> bool:
+        own = self.committed.server(self.id)
+        return own is not None and own.role is Role.PARTICIPANT
+
+    def adopt(self, configuration: Configuration) -> None:
+        """Take over a newer committed configuration."""
+        if configuration.version <= self.committed.version:
+            return
+        self.files.committed = configuration
+        if self.pending and self.pending.version <= configuration.version:
+            self.pending = None
+        if self.files.next and self.files.next.version <= configuration.version:
+            self.files.next = None
+
+    def propose(self, configuration: Configuration) -> None:
+        self.pending = self.files.next = configuration
+
+
+class Refused(Exception):
+    """The ensemble refuses a reconfiguration; nothing happened."""
+
+
+class Lost(Exception):
+    """The connection was lost; it is not known what happened."""
+
+
+class Ensemble:
+    """All servers that run, by address. `reach(a, b)` is the network between two addresses."""
+
+    def __init__(self, rng: random.Random, now: Callable[[], float], stale: float, reach: Callable[[str, str], bool]) -> None:
+        self._random, self._now, self._stale, self._reach = rng, now, stale, reach
+        self.processes: dict[str, Process] = {}
+        self._silent: set[Process] = set()  # ended without a word: no connection was reset
+        self.tell: Callable[[str], None] = lambda text: None
+        self.drop = 0.0  # how often one follower misses one transaction
+        self.slow = 0.0  # at most so long a joiner's copy takes
+
+    # --- processes
+
+    def start(self, name: str, address: str, files: Files) -> None:
+        if address in self.processes:
+            return
+        made, committed = files.generation, files.committed
+        if not files.mounted or files.damaged or made is None or committed is None:
+            self.tell(f"{name}: server exits: no usable disk")
+            return
+        if committed.server(made.server_id) is None:
+            self.tell(f"{name}: server exits: my id {made.server_id} is not in the peer list")
+            files.next = None
+            return
+        self.processes[address] = Process(name, address, files, self._now())
+
+    def end(self, address: str, silent: bool) -> None:
+        """The process ends; `silent` as by a power cut, so that its peers only notice by and by."""
+        process = self.processes.pop(address, None)
+        if process and silent:
+            self._silent.add(process)
+
+    def mode(self, process: Process) -> Mode:
+        if process.state is State.LEADING:
+            return Mode.LEADER
+        if process.state is State.FOLLOWING and process.synced_at <= self._now():
+            own = process.committed.server(process.id)
+            return Mode.OBSERVER if own is not None and own.role is Role.OBSERVER else Mode.FOLLOWER
+        return Mode.NONE
+
+    def voting_followers(self, leader: Process) -> set[Process]:
+        return {f for f in leader.heard if self.in_step(f) and leader.counts(f)}
+
+    def in_step(self, process: Process) -> bool:
+        return process.state is State.FOLLOWING and process.synced_at <= self._now() and process.files.log is not None
+
+    # --- one moment
+
+    def tick(self) -> None:
+        now = self._now()
+        for process in self._running():
+            if process.state is State.STARTING and process.ready <= now:
+                process.state = State.LOOKING
+        self._take_over()
+        for process in self._running():
+            if process.state is State.LEADING:
+                self._lead(process)
+        for process in self._running():
+            if process.state is State.FOLLOWING:
+                self._follow(process)
+        self._gossip()
+        for process in self._running():
+            if process.state is State.LOOKING:
+                self._find_leader(process)
+        self._elect()
+
+    def _running(self) -> list[Process]:
+        return [self.processes[a] for a in sorted(self.processes)]
+
+    def _alive(self, process: Process) -> bool:
+        return self.processes.get(process.address) is process
+
+    def _connected(self, a: Process, b: Process) -> bool:
+        return self._alive(a) and self._alive(b) and self._reach(a.address, b.address)
+
+    def _lead(self, leader: Process) -> None:
+        now = self._now()
+        for follower, at in list(leader.heard.items()):
+            follows = follower.state is State.FOLLOWING and follower.leader is leader
+            if self._connected(leader, follower) and follows:
+                leader.heard[follower] = now
+            elif (self._alive(follower) and not follows) or self._said_goodbye(follower) or now - at > self._stale:
+                del leader.heard[follower]
+        if not leader.enough({leader, *leader.heard}):
+            self.tell(f"{leader.name}: server {leader.id} stops leading: its followers are gone")
+            self._look(leader)
+
+    def _said_goodbye(self, process: Process) -> bool:
+        return not self._alive(process) and process not in self._silent
+
+    def _follow(self, follower: Process) -> None:
+        leader, now = follower.leader, self._now()
+        assert leader is not None
+        if self._connected(follower, leader) and leader.state is State.LEADING and follower in leader.heard:
+            follower.heard[leader] = now
+        elif (self._alive(leader) and (leader.state is not State.LEADING or follower not in leader.heard)) or (
+            self._said_goodbye(leader) or now - follower.heard.get(leader, 0.0) > self._stale
+        ):
+            self._look(follower)
+
+    def _look(self, process: Process) -> None:
+        process.state, process.leader, process.heard = State.LOOKING, None, {}
+
+    def _take_over(self) -> None:
+        """Joiners whose copy is complete hold the leader's data."""
+        for follower in self._running():
+            leader = follower.leader
+            if follower.state is State.FOLLOWING and follower.files.log is None and follower.synced_at <= self._now():
+                if leader is not None and self._connected(follower, leader):
+                    self._copy(leader, follower)
+                else:
+                    self._look(follower)
+
+    def _copy(self, leader: Process, follower: Process) -> None:
+        files = follower.files
+        assert leader.files.log is not None
+        files.log = list(leader.files.log)
+        files.current_epoch = files.accepted_epoch = leader.files.current_epoch
+        follower.adopt(leader.committed)
+        if leader.pending and leader.pending.version > leader.committed.version:
+            follower.propose(leader.pending)
+
+    def _gossip(self) -> None:
+        """Looking servers take over any newer configuration that reaches them, until nothing changes."""
+        changed = True
+        while changed:
+            changed = False
+            for looking in self._running():
+                if looking.state is not State.LOOKING:
+                    continue
+                for other in self._running():
+                    heard = looking.counts(other) or (other.state is State.LOOKING and other.counts(looking))
+                    if (
+                        heard
+                        and other.state is not State.STARTING
+                        and other.committed.version > looking.committed.version
+                        and self._connected(looking, other)
+                    ):
+                        self.tell(f"{looking.name}: adopts configuration {other.committed.version:#x} of {other.name}")
+                        looking.adopt(other.committed)
+                        changed = True
+
+    def _find_leader(self, looking: Process) -> None:
+        """Follow a leader that a majority of the own configurations' voters follow."""
+        for leader in self._running():
+            if leader.state is not State.LEADING or not looking.counts(leader) or not self._connected(looking, leader):
+                continue
+            there = {leader} | {f for f in self._running() if f.leader is leader and self._connected(looking, f)}
+            if not looking.enough(there):
+                continue
+            if looking.files.accepted_epoch > leader.files.current_epoch:
+                continue  # "Leaders epoch ... less than accepted epoch"
+            looking.state, looking.leader = State.FOLLOWING, leader
+            looking.heard = {leader: self._now()}
+            leader.heard[looking] = self._now()
+            if looking.files.log is None:
+                looking.synced_at = self._now() + self._random.random() * self.slow
+            else:
+                looking.synced_at = self._now()
+                self._copy(leader, looking)
+            return
+
+    def _elect(self) -> None:
+        looking = [p for p in self._running() if p.state is State.LOOKING and p.files.log is not None]
+        candidates = sorted((p for p in looking if p.is_voter()), key=lambda p: p.rank, reverse=True)
+        for best in candidates:
+            if best.state is not State.LOOKING or self._outvoted(best, candidates):
+                continue
+            group = {
+                p
+                for p in looking
+                if p is best or (self._connected(p, best) and p.counts(best) and not self._outvoted(p, candidates, best))
+            }
+            group = {p for p in group if p.state is State.LOOKING and p.enough(group)}
+            if best in group and best.enough({p for p in group if best.counts(p)}):
+                self._lead_off(best, group)
+
+    def _outvoted(self, process: Process, candidates: list[Process], best: Process | None = None) -> bool:
+        """Whether that server sees a better candidate than itself, or than `best`."""
+        bar = (best or process).rank
+        return any(
+            c.rank > bar and c.state is State.LOOKING and process.counts(c) and self._connected(process, c)
+            for c in candidates
+            if c is not process
+        )
+
+    def _lead_off(self, leader: Process, group: set[Process]) -> None:
+        now = self._now()
+        epoch = max(p.files.accepted_epoch for p in group) + 1
+        leader.files.accepted_epoch = leader.files.current_epoch = epoch
+        new = leader.views[-1]
+        if new.version == 0:
+            new = new._replace(version=epoch << EPOCH_BITS)
+        leader.adopt(new)
+        leader.state, leader.counter, leader.heard = State.LEADING, 0, {}
+        for follower in sorted(group - {leader}, key=lambda p: p.address):
+            follower.state, follower.leader, follower.synced_at = State.FOLLOWING, leader, now
+            follower.heard, leader.heard[follower] = {leader: now}, now
+            self._copy(leader, follower)
+        names = ", ".join(sorted(f.name for f in leader.heard)) or "nobody"
+        self.tell(f"{leader.name}: server {leader.id} leads epoch {epoch}, zxid {leader.files.zxid:#x}, followed by {names}")
+        if not leader.is_voter():
+            self._look(leader)
+
+    # --- writes
+
+    def can_acknowledge(self, leader: Process) -> bool:
+        return leader.enough({leader, *self._receivers(leader)})
+
+    def _receivers(self, leader: Process) -> list[Process]:
+        found = [f for f in leader.heard if f.leader is leader and self.in_step(f) and self._connected(leader, f)]
+        return sorted(found, key=lambda p: p.address)
+
+    def write(self, leader: Process, what: int | Identity) -> int | None:
+        """The transaction's zxid when it was acknowledged, None when it was not (it may lie on some disks all the same)."""
+        files = leader.files
+        leader.counter += 1
+        transaction = Transaction((files.current_epoch << EPOCH_BITS) + leader.counter, what)
+        got = {leader, *self._reached(leader)}
+        for process in got:
+            assert process.files.log is not None
+            process.files.log.append(transaction)
+        if leader.enough(got):
+            return transaction.zxid
+        self.tell(f"{leader.name}: server {leader.id} stops leading: a write found no majority")
+        self._look(leader)
+        return None
+
+    def _reached(self, leader: Process) -> list[Process]:
+        """Who gets the next transaction; who misses it is cut off."""
+        got = []
+        for follower in self._receivers(leader):
+            if self._random.random() < self.drop:
+                del leader.heard[follower]
+                self._look(follower)
+            else:
+                got.append(follower)
+        return got
+
+    def identity(self, process: Process) -> Identity | None:
+        return next((t.what for t in reversed(process.files.log or []) if isinstance(t.what, Identity)), None)
+
+    # --- reconfiguration
+
+    def leader_of(self, process: Process) -> Process | None:
+        if process.state is State.LEADING:
+            return process
+        leader = process.leader
+        return leader if leader is not None and self.in_step(process) and self._connected(process, leader) else None
+
+    def reconfigure(self, through: Process, change: Change) -> None:
+        """Raises Refused when nothing happened, Lost when that is not known."""
+        leader = self.leader_of(through)
+        if leader is None or leader.state is not State.LEADING or not self.can_acknowledge(leader):
+            raise Lost
+        if len(leader.views) > 1:
+            raise Refused("a reconfiguration is in progress")
+        if change.version != leader.committed.version:
+            raise Refused(f"the version is {leader.committed.version:#x}")
+        ids = {s.id for s in change.joining} | set(change.leaving)
+        servers = [s for s in leader.committed.servers if s.id not in ids] + list(change.joining)
+        leader.counter += 1
+        new = Configuration((leader.files.current_epoch << EPOCH_BITS) + leader.counter, tuple(sorted(servers)))
+        in_step = {leader, *self._receivers(leader)}
+        if not new.voters or sum(self._is_one(v, in_step) for v in new.voters) < majority(len(new.voters)):
+            leader.counter -= 1
+            raise Refused("no quorum of the new voters is in step")
+        got = {leader, *self._reached(leader)}
+        for process in got:
+            process.propose(new)
+        if not leader.enough(got):
+            self.tell(f"{leader.name}: server {leader.id} stops leading: the reconfiguration found no majority")
+            self._look(leader)
+            raise Lost
+        leader.adopt(new)
+        told = self._reached(leader)
+        for process in told:
+            process.adopt(new)
+        lines = ",".join(f"{s.id}{'o' if s.role is Role.OBSERVER else ''}" for s in new.servers)
+        self.tell(f"{leader.name}: configuration {new.version:#x} is now {lines}")
+        gone = not leader.is_voter()
+        if gone:
+            for process in list(leader.heard):
+                self._look(process)
+            self._look(leader)
+        if gone or not self._alive(through) or through.state is State.LOOKING:
+            raise Lost
+
+    def _is_one(self, server: Server, processes: set[Process]) -> bool:
+        return any(p.id == server.id and p.address == server.address for p in processes)

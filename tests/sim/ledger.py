@@ -1,0 +1,124 @@
+"""What must hold: clients write all the time, and every acknowledged write, record and seed is held against the promise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from zkboot import record as records
+from zkboot.model import Configuration, Identity, Record, State
+from zkboot.words import majority
+
+if TYPE_CHECKING:
+    from tests.sim.simulation import Simulation
+
+CLUSTER = "c"
+
+
+class Write(NamedTuple):
+    """One acknowledged write."""
+
+    number: int
+    at: float
+    generation: int
+    created: bool  # whether its generation was created when it was acknowledged
+
+
+class Ledger:
+    """The clients and the judge. `found` lists what must never be."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+        self.acknowledged: dict[int, Write] = {}
+        self.excused: set[int] = set()
+        self.found: list[str] = []
+        self.records: list[Record] = []
+        self._number = 0
+
+    def broken(self, text: str) -> None:
+        if text not in self.found:
+            self.found.append(text)
+            self._sim.tell(f"VIOLATION: {text}")
+
+    @property
+    def record(self) -> Record | None:
+        return self.records[-1] if self.records else None
+
+    # --- clients
+
+    def write(self) -> None:
+        leader = self._sim.leader()
+        if leader is None:
+            return
+        self._number += 1
+        if self._sim.ensemble.write(leader, self._number) is None:
+            return
+        identity = leader.files.generation.identity if leader.files.generation else None
+        generation = identity.generation if identity else 0
+        created = self.record is not None and generation in self.record.created
+        self.acknowledged[self._number] = Write(self._number, self._sim.now, generation, created)
+
+    # --- the record
+
+    def wrote(self, key: str, body: bytes) -> None:
+        if key != records.record_key(CLUSTER):
+            return
+        found = records.read(self._sim.bucket, CLUSTER)
+        assert found is not None
+        new, old = found[0], self.record
+        self.records.append(new)
+        self._sim.tell(
+            f"record {new.revision}: generation {new.generation} {new.state}, seed {new.seed}"
+            f"{', started' if new.started else ''}, members "
+            + " ".join(f"{i}={c.instance_id}" for i, c in sorted(new.members.items()))
+        )
+        if old is None:
+            return
+        if new.revision <= old.revision or new.generation < old.generation or new.cluster_id != old.cluster_id:
+            self.broken(f"the record went backwards: {old.revision} -> {new.revision}")
+        if new.generation == old.generation and new.seed != old.seed:
+            self.broken(f"a second seed in generation {new.generation}: {old.seed}, {new.seed}")
+        holders = [c.instance_id for c in new.members.values()]
+        if len(set(holders)) < len(holders):
+            self.broken(f"one instance holds two ids: {holders}")
+        if new.generation > old.generation:
+            self._replaced(old, new)
+
+    def _replaced(self, old: Record, new: Record) -> None:
+        """A generation is only replaced when too few of its voters remain; what nobody living holds is excused."""
+        if old.state is State.CREATED:
+            voters, remaining = self.remaining(Identity(old.cluster_id, old.generation))
+            if voters and remaining >= majority(voters):
+                self.broken(f"generation {old.generation} was replaced while {remaining} of its {voters} voters remain")
+        held: set[int] = set()
+        for node in self._sim.living():
+            held |= node.files.writes()
+        self.excused |= {w for w in self.acknowledged if w not in held}
+        if new.state is State.CREATING:
+            self.excused |= {w.number for w in self.acknowledged.values() if not w.created}
+
+    def remaining(self, identity: Identity) -> tuple[int, int]:
+        """Voters of the newest committed configuration on any living disk of that generation, and how many live with their data."""
+        disks = {
+            n.address: n.files
+            for n in self._sim.living()
+            if n.files.loadable and n.files.generation is not None and n.files.generation.identity == identity
+        }
+        configurations: list[Configuration] = [f.committed for f in disks.values() if f.committed is not None]
+        newest = max(configurations, key=lambda c: c.version, default=None)
+        if newest is None:
+            return 0, 0
+        return len(newest.voters), sum(
+            v.address in disks and (made := disks[v.address].generation) is not None and made.server_id == v.id for v in newest.voters
+        )
+
+    # --- the end
+
+    def check(self) -> None:
+        """Once all is quiet: every promised write is on the leader, or was excused."""
+        leader = self._sim.leader()
+        if leader is None:
+            return
+        held = {t.what for t in leader.files.log or [] if isinstance(t.what, int)}
+        lost = sorted(w.number for w in self.acknowledged.values() if w.created and w.number not in held | self.excused)
+        if lost:
+            self.broken(f"{len(lost)} acknowledged writes are lost: {lost[:5]} ...")

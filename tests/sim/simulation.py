@@ -1,0 +1,228 @@
+"""The simulated region: nodes that take turns, clients that write, and what must never be seen."""
+
+import traceback
+from typing import Any
+
+from tests.sim.aws import Bucket, Fleet, Machine
+from tests.sim.engine import Killed, Scheduler
+from tests.sim.ensemble import Ensemble, Process, State
+from tests.sim.ledger import Ledger
+from tests.sim.node import Node
+from zkboot import reconcile, settings, steps
+from zkboot import record as records
+from zkboot.errors import Stale
+from zkboot.model import Action, Mode
+from zkboot.words import target
+
+TICK = 0.25
+SPEED = {
+    "zookeeper.tick_time": "1000",
+    "timing.recover_interval": "10",
+    "timing.start_limit": "20",
+    "timing.consistency": "15",
+    "timing.report_interval": "5",
+    "timing.turn_pause": "1",
+}
+REST = 6.0  # seconds from a healthy node's turn to its next
+STALE_SHARE = 0.95  # a server's staleness, as a share of what zkboot allows for
+
+
+class InTurn:
+    """In place of `ThreadPoolExecutor`: one after the other, in the thread that holds the baton."""
+
+    def __init__(self, workers: int) -> None:
+        pass
+
+    def __enter__(self) -> "InTurn":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    map = staticmethod(map)
+
+
+records.ThreadPoolExecutor = InTurn  # type: ignore[assignment, misc]
+
+
+class Violation(Exception):
+    """Something was seen that must never be."""
+
+
+class Simulation(Scheduler):
+    """Everything. `odds` are the chances per point or call: pause, kill, power, throttle, lost answer, late write."""
+
+    def __init__(self, seed: int, max_voters: int = 5, odds: dict[str, float] | None = None) -> None:
+        super().__init__(seed)
+        self.odds = odds or {}
+        given = {"cluster": "c", "aws.bucket": "bucket", "aws.group": "group", "ensemble.max_voters": str(max_voters), **SPEED}
+        self.settings: Any = settings.load("/dev/null", given)
+        self.bucket = Bucket(lambda: self.now)
+        self.fleet = Fleet(lambda: self.now, self._launched, self._ended)
+        self.ensemble = Ensemble(self.random, lambda: self.now, self.settings.staleness * STALE_SHARE, self.reach)
+        self.ensemble.tell = self.tell
+        self.nodes: dict[str, Node] = {}
+        self.islands: dict[str, int] = {}  # address -> island; those on one island reach each other
+        self.current: Node | None = None
+        self.ledger = Ledger(self)
+        self.bucket.wrote = self.ledger.wrote
+        self.after(0, self._tick)
+
+    # --- time
+
+    def _tick(self) -> None:
+        self.fleet.work()
+        self.ensemble.tick()
+        self.ledger.write()
+        self.after(TICK, self._tick)
+
+    def _launched(self, machine: Machine) -> None:
+        self.nodes[machine.id] = node = Node(self, machine)
+        node.tell("launched")
+        self.after(0.5 + self.random.random(), lambda: self.boot(node))
+
+    def _ended(self, machine: Machine) -> None:
+        node = self.nodes[machine.id]
+        node.tell("terminated")
+        node.gone = True
+        self.power_off(node)
+
+    def boot(self, node: Node) -> None:
+        if node.up or node.gone:
+            return
+        node.up, node.boots, node.booted = True, node.boots + 1, self.now
+        node.tell(f"boots ({node.boots})")
+        self.wake(node, 0.1)
+
+    def power_off(self, node: Node) -> None:
+        node.up = False
+        self.ensemble.end(node.address, silent=True)
+        if self.current is not node:
+            self._hand(node, node.fiber.kill)
+
+    # --- turns
+
+    def wake(self, node: Node, seconds: float) -> None:
+        boots = node.boots
+        self.after(seconds, lambda: self._begin(node, boots))
+
+    def _begin(self, node: Node, boots: int) -> None:
+        if node.up and node.boots == boots and not node.fiber.busy:
+            self._hand(node, lambda: node.fiber.begin(lambda: self._turn(node, boots)))
+
+    def _hand(self, node: Node, job: Any) -> None:
+        before, self.current = self.current, node
+        steps.hook = lambda when, name: node.point(f"{when} {name}")
+        job()
+        self.current = before
+
+    def _turn(self, node: Node, boots: int) -> None:
+        began = self.now
+        try:
+            made = reconcile.turn(node.world, self.settings)
+        except Killed:
+            node.tell("zkboot is killed")
+            self.wake_again(node, boots, REST)
+            raise
+        except Exception:
+            self.ledger.broken(f"{node.id}: a turn raised: {traceback.format_exc()}")
+            self.wake_again(node, boots, REST)
+            return
+        node.last, node.last_at = made, began
+        if made.sentence != node.said:
+            node.said = made.sentence
+            node.tell(f"[{made.decision.row}] {made.sentence}")
+        pause = REST if made.decision.action is Action.HEALTHY else max(0.3, reconcile.pause_after(made, self.settings))
+        self.wake_again(node, boots, pause)
+
+    def wake_again(self, node: Node, boots: int, seconds: float) -> None:
+        if node.up and node.boots == boots:
+            self.wake(node, seconds * (0.9 + 0.2 * self.random.random()))
+
+    # --- interference
+
+    def chance(self, what: str) -> bool:
+        odds = self.odds.get(what, 0.0)
+        return odds > 0 and self.random.random() < odds
+
+    def interfere(self, node: Node, name: str) -> None:
+        """At a point of that node's turn: go on, wait, or be killed."""
+        if not self.odds:
+            return
+        if self.chance("kill"):
+            node.tell(f"killed at: {name}")
+            raise Killed
+        if self.chance("power"):
+            node.tell(f"power cut at: {name}")
+            self.power_off(node)
+            self.after(self.random.expovariate(1 / 8), lambda: self.boot(node))
+            raise Killed
+        if self.chance("pause"):
+            seconds = self.random.choice((0.1, 0.5, 2.0, 12.0))
+            if seconds > 1:
+                node.tell(f"waits {seconds:.0f} s at: {name}")
+            self.after(seconds, lambda fiber=node.fiber, boots=node.boots: self._resume(node, boots))
+            node.fiber.pause()
+
+    def _resume(self, node: Node, boots: int) -> None:
+        if node.up and node.boots == boots and node.fiber.busy:
+            self._hand(node, node.fiber.resume)
+
+    def land_later(self, node: Node, key: str, body: bytes, match: str | None) -> None:
+        """A request of a killed process that is still on its way."""
+        node.tell(f"killed while its write of {key} is on the way")
+
+        def land() -> None:
+            try:
+                self.bucket.put(key, body, match)
+                node.tell(f"its write of {key} lands")
+            except Stale:
+                node.tell(f"its write of {key} comes too late")
+
+        self.after(self.random.choice((0.2, 3.0, 15.0)), land)
+
+    def reach(self, a: str, b: str) -> bool:
+        return a == b or self.islands.get(a, 0) == self.islands.get(b, 0)
+
+    # --- the state of things
+
+    def living(self) -> list[Node]:
+        return [n for n in self.nodes.values() if not n.gone]
+
+    def leader(self) -> Process | None:
+        """The server that can acknowledge writes now."""
+        found = [
+            p for _, p in sorted(self.ensemble.processes.items()) if p.state is State.LEADING and self.ensemble.can_acknowledge(p)
+        ]
+        if len(found) > 1:
+            self.ledger.broken(f"two leaders acknowledge writes: {', '.join(p.name for p in found)}")
+        return found[0] if found else None
+
+    def settled(self) -> bool:
+        """The group is whole and each node has lately said that it is healthy, with as many voters as wanted."""
+        machines = self.fleet.in_group()
+        if len(machines) != self.fleet.desired or any(m.lifecycle != "InService" for m in machines):
+            return False
+        if not machines:
+            return True
+        leader = self.leader()
+        if leader is None or len(leader.views) > 1:
+            return False
+        wanted = target(self.fleet.desired, self.settings.ensemble.max_voters)
+        servers = leader.committed.servers
+        return (
+            len(leader.committed.voters) == wanted
+            and {s.address for s in servers} == {m.address for m in machines}
+            and all(self._healthy(self.nodes[m.id]) for m in machines)
+        )
+
+    def _healthy(self, node: Node) -> bool:
+        process, last = node.process(), node.last
+        if not node.up or process is None or self.ensemble.mode(process) is Mode.NONE or last is None:
+            return False
+        return last.decision.action is Action.HEALTHY and node.last_at > max(node.booted, self.now - 4 * REST)
+
+    def close(self) -> None:
+        for node in self.nodes.values():
+            node.up = False
+            self._hand(node, node.fiber.close)

@@ -1,0 +1,130 @@
+"""The plain stories: what a person would try first."""
+
+from collections.abc import Callable
+
+from tests.sim.node import Node
+from tests.sim.simulation import Simulation, Violation
+
+PATIENCE = 240.0
+
+
+def settle(sim: Simulation, patience: float = PATIENCE) -> None:
+    """Until all is healthy. Raises Violation with what stands in the way."""
+    sim.run(1.0)
+    if not sim.run(patience, sim.settled):
+        said = "; ".join(f"{n.id} ({n.machine.lifecycle}): {n.said}" for n in sim.living())
+        sim.ledger.broken(f"not healthy after {patience:.0f} s: {said}")
+    sim.ledger.check()
+    if sim.ledger.found:
+        raise Violation("\n".join(sim.ledger.found))
+
+
+def scale(sim: Simulation, desired: int) -> None:
+    sim.tell(f"--- desired capacity {desired}")
+    sim.fleet.desired = desired
+
+
+def create(sim: Simulation, size: int) -> None:
+    scale(sim, size)
+    settle(sim)
+
+
+def members(sim: Simulation, count: int) -> list[Node]:
+    """The first so many nodes that live; the leader's comes last."""
+    leader = sim.leader()
+    nodes = sorted(sim.living(), key=lambda n: (leader is not None and n.address == leader.address, n.id))
+    return nodes[:count]
+
+
+def terminate(sim: Simulation, count: int) -> None:
+    for node in members(sim, count):
+        sim.fleet.terminate(node.machine)
+
+
+def power_cut(sim: Simulation, count: int, seconds: float = 5.0) -> None:
+    for node in members(sim, count):
+        node.tell("power cut")
+        sim.power_off(node)
+        sim.after(seconds, lambda node=node: sim.boot(node))
+
+
+def wipe(sim: Simulation, count: int) -> None:
+    """The machine stops and comes back with a new data volume."""
+    nodes = members(sim, count)
+    power_cut(sim, count)
+    for node in nodes:
+        node.tell("its data volume is wiped")
+        node.files.new_volume()
+
+
+def replace(sim: Simulation) -> None:
+    create(sim, 3)
+    terminate(sim, 1)
+    settle(sim)
+
+
+def power_cut_two(sim: Simulation) -> None:
+    create(sim, 3)
+    power_cut(sim, 2)
+    settle(sim)
+
+
+def power_cut_all(sim: Simulation) -> None:
+    create(sim, 3)
+    power_cut(sim, 3)
+    settle(sim)
+
+
+def wipe_one(sim: Simulation) -> None:
+    create(sim, 3)
+    wipe(sim, 1)
+    settle(sim)
+
+
+def wipe_two(sim: Simulation) -> None:
+    create(sim, 3)
+    wipe(sim, 2)
+    settle(sim)
+
+
+def majority_terminated(sim: Simulation) -> None:
+    """Row 19: the survivor that holds the most reseeds."""
+    create(sim, 5)
+    terminate(sim, 3)
+    settle(sim)
+    assert sim.ledger.record is not None and sim.ledger.record.generation == 2, "row 19 made no new generation"
+
+
+def leader_and_another_terminated(sim: Simulation) -> None:
+    create(sim, 3)
+    for node in sim.living()[1:]:
+        sim.fleet.terminate(node.machine)
+    settle(sim)
+
+
+def leader_terminated(sim: Simulation) -> None:
+    create(sim, 3)
+    sim.fleet.terminate(members(sim, 3)[-1].machine)
+    settle(sim)
+
+
+def sizes(*desired: int) -> Callable[[Simulation], None]:
+    def play(sim: Simulation) -> None:
+        for size in desired:
+            create(sim, size)
+
+    return play
+
+
+STORIES: dict[str, Callable[[Simulation], None]] = {
+    **{"create and scale " + "-".join(map(str, s)): sizes(*s) for s in
+       ((1,), (2,), (3,), (5,), (3, 5, 3), (3, 7), (7, 3), (1, 3), (3, 1), (1, 2, 1), (2, 3, 2), (3, 0), (5, 1, 5), (1, 7, 1, 2, 3))},
+    "replace a terminated instance": replace,
+    "replace the leader": leader_terminated,
+    "two of three power cut": power_cut_two,
+    "all power cut": power_cut_all,
+    "one disk wiped": wipe_one,
+    "two disks wiped": wipe_two,
+    "a majority terminated": majority_terminated,
+    "two of three terminated": leader_and_another_terminated,
+}  # fmt: skip

@@ -1,0 +1,501 @@
+"""Carry one decision out: idempotent, in named steps, each killed at any point and finished or begun anew by the
+next turn. No policy.
+
+Every function takes the same `Act` and returns the sentence to say, or None for the decision's own. `Stale` means
+that the world moved on
+and nothing was done; `UnknownFact` that it is not known whether the last step happened. Both end the turn, and the
+next one looks again.
+"""
+
+import secrets
+import uuid
+from collections.abc import Callable
+from typing import NamedTuple
+
+from zkboot import record as records
+from zkboot.errors import Stale
+from zkboot.model import (
+    Action,
+    Claim,
+    Configuration,
+    Decision,
+    DiskState,
+    Holds,
+    Identity,
+    Me,
+    Mode,
+    Observation,
+    Record,
+    Report,
+    Role,
+    Server,
+    State,
+)
+from zkboot.settings import Settings
+from zkboot.steps import step
+from zkboot.words import Words
+from zkboot.world import World
+from zkboot.zookeeper.zoo_cfg import super_digest
+
+EPOCH_MARGIN = 65_536
+
+
+class Act(NamedTuple):
+    """What an action works with: the world, and the observation and decision of this turn."""
+
+    world: World
+    settings: Settings
+    seen: Observation
+    words: Words
+    etag: str  # of the record as it was observed
+    decision: Decision
+
+    @property
+    def me(self) -> Me:
+        return self.seen.me
+
+    @property
+    def record(self) -> Record:
+        assert self.words.record is not None
+        return self.words.record
+
+
+def act(a: Act) -> str:
+    """Carry out `a.decision`; returns the sentence that tells it.
+
+    Raises Stale, UnknownFact, Damaged.
+    """
+    effect = EFFECTS.get(a.decision.action)
+    said = effect(a) if effect else None
+    return said or a.decision.reason
+
+
+# --- the record and the reports
+
+
+def change_record(a: Act, new: Record, name: str) -> Record:
+    """Compare-and-set against the very revision that was observed."""
+    with step(name):
+        changed, _ = records.replace(a.world.store, a.settings.cluster, new, a.etag)
+    return changed
+
+
+def write_report(a: Act, holds: Holds) -> Report:
+    with step(f"report {holds}"):
+        return put_report(a.world, a.settings, a.seen, a.words, holds)
+
+
+def put_report(world: World, settings: Settings, seen: Observation, words: Words, holds: Holds) -> Report:
+    """This node's report, by compare-and-set; `empty` is promised on the root disk first."""
+    disk, old = seen.disk, words.own_report
+    if holds is Holds.EMPTY:
+        world.disk.promise()
+    report = Report(
+        instance_id=seen.me.instance_id,
+        address=seen.me.address,
+        holds=holds,
+        identity=disk.identity,
+        server_id=words.own_id,
+        revision=words.record.revision if words.record else 0,
+        data=disk.data if holds in (Holds.DATA, Holds.EMPTY) else None,
+        archives=disk.archives,
+        etag=old.etag if old else "",
+    )
+    return records.write_report(world.store, settings.cluster, report)
+
+
+def look_again(a: Act) -> None:
+    """Before a destructive step: the record must still be the one that was judged by."""
+    found = records.read(a.world.store, a.settings.cluster)
+    if (found[1] if found else "") != a.etag:
+        raise Stale("the record changed this moment; looking again")
+
+
+def claim(a: Act) -> tuple[Record, int]:
+    """This node's server id: the one it holds, else the lowest free one. Raises the record's revision when a promise
+    must end with it."""
+    record = a.record
+    held = next((i for i, c in record.members.items() if c.instance_id == a.me.instance_id), None)
+    if held is not None and not a.words.promised:
+        return record, held
+    taken = ids_in_use(a)
+    kept = {i: c for i, c in record.members.items() if i in taken or not a.words.dead(c.instance_id)}
+    first = a.settings.ensemble.id_offset + 1
+    server_id = held if held is not None else next(i for i in range(first, 256) if i not in kept and i not in taken)
+    kept[server_id] = Claim(a.me.instance_id, a.me.address, a.me.zone, a.words.group.date if a.words.group else 0.0)
+    return change_record(a, record._replace(members=kept), "claim"), server_id
+
+
+def ids_in_use(a: Act) -> set[int]:
+    """Ids in any configuration, live or reported."""
+    configurations = [a.words.quorum.configuration] if a.words.quorum else []
+    for report in a.words.reports.values():
+        configurations += [c for c in (report.data.committed, report.data.pending) if c] if report.data else []
+    return {s.id for c in configurations for s in c.servers}
+
+
+def password(a: Act) -> str:
+    found = a.world.store.secret(a.settings.aws.secret)
+    if found is None:
+        raise Stale(f"waiting: the seed has not put the secret {a.settings.aws.secret} yet")
+    return found
+
+
+# --- creation and the seed
+
+
+def create(a: Act) -> str | None:
+    """Name this node the seed: of the first generation, or of the next when a creation died with its seed."""
+    old = a.words.record
+    write_report(a, Holds.JOINING)
+    me = Claim(a.me.instance_id, a.me.address, a.me.zone, a.words.group.date if a.words.group else 0.0)
+    new = Record(
+        revision=old.revision if old else 0,
+        nonce="",
+        cluster_id=old.cluster_id if old else uuid.uuid4().hex,
+        scope=a.me.scope,
+        generation=old.generation + 1 if old else 1,
+        state=State.CREATING,
+        seed=a.me.instance_id,
+        started=False,
+        created=old.created if old else (),
+        zk_epoch=old.zk_epoch + EPOCH_MARGIN if old else 0,
+        members={a.settings.ensemble.id_offset + 1: me},
+    )
+    if old:
+        change_record(a, new, "create again")
+        return None
+    with step("create"):
+        records.create(a.world.store, a.settings.cluster, new)
+    return None
+
+
+def reseed(a: Act) -> str | None:
+    """Name this node, which holds the most, the seed of the next generation; its disk is built by the next turn."""
+    record = a.record
+    write_report(a, Holds.JOINING)
+    new = record._replace(
+        generation=record.generation + 1,
+        state=State.RESEEDING,
+        seed=a.me.instance_id,
+        started=False,
+        zk_epoch=highest_epoch(a) + EPOCH_MARGIN,
+    )
+    change_record(a, new, "reseed")
+    return None
+
+
+def highest_epoch(a: Act) -> int:
+    """The highest ZooKeeper epoch that anybody is known to have seen."""
+    found = [a.record.zk_epoch]
+    disks = [r.data for r in a.words.reports.values()] + [a.seen.disk.data]
+    for data in disks:
+        if data is not None:
+            versions = [c.version >> 32 for c in (data.committed, data.pending) if c is not None]
+            found += [data.current_epoch, data.accepted_epoch, data.zxid >> 32, *versions]
+    archives = [x for r in a.words.reports.values() for x in r.archives] + list(a.seen.disk.archives)
+    found += [e for x in archives for e in (x.current_epoch, x.zxid >> 32)]
+    return max(found)
+
+
+def seed(a: Act) -> str | None:
+    """Build the generation's disk, set the fence, start. Only behind its fence may a seed start."""
+    record = a.record
+    stop(a)
+    put_witnesses(a)
+    secret = password(a)
+    report_joining(a)
+    server_id = next(i for i, c in record.members.items() if c.instance_id == a.me.instance_id)
+    identity = Identity(record.cluster_id, record.generation)
+    alone = Configuration((record.zk_epoch + 1) << 32 if record.zk_epoch else 0, (Server(server_id, a.me.address),))
+    if record.state is State.CREATING and a.seen.disk.state is not DiskState.EMPTY:
+        archive(a)  # only a person's `create --accept-data-loss` comes here with data
+    look_again(a)
+    with step("build"):
+        if record.state is State.CREATING:
+            a.world.disk.build_empty(identity, server_id, alone, record.zk_epoch)
+        else:
+            a.world.disk.build_from_own(identity, server_id, alone, record.zk_epoch)
+    change_record(a, record._replace(started=True), "fence")
+    with step("fence on disk"):
+        a.world.disk.fence()
+    release(a)
+    start(a, secret)
+    return None
+
+
+def put_witnesses(a: Act) -> None:
+    """The cluster id's second witness and the super password: after the record, once, never over another's."""
+    if a.world.store.secret(a.settings.aws.witness) is None:
+        with step("witness"):
+            a.world.store.create_secret(a.settings.aws.witness, a.record.cluster_id)
+    if a.world.store.secret(a.settings.aws.secret) is None:
+        with step("secret"):
+            a.world.store.create_secret(a.settings.aws.secret, secrets.token_urlsafe(32))
+
+
+def prove(a: Act) -> str | None:
+    with step("prove"):
+        a.world.server.prove(a.me.address, password(a), Identity(a.record.cluster_id, a.record.generation))
+    return None
+
+
+def set_created(a: Act) -> str | None:
+    record = a.record
+    new = record._replace(state=State.CREATED, created=(*record.created, record.generation))
+    change_record(a, new, "set created")
+    return None
+
+
+# --- joining and members
+
+
+def join(a: Act) -> str | None:
+    """Become a joiner: report `joining`, claim an id, take the promise back with it, set up, start. It cannot vote
+    until it is let in."""
+    disk, quorum = a.seen.disk, a.words.quorum
+    stop(a)
+    secret = password(a)
+    foreign = disk.state is DiskState.DAMAGED or (disk.state is DiskState.DATA and not a.words.of_generation)
+    if foreign:
+        archive(a)
+    report_joining(a)
+    record, server_id = claim(a)
+    release(a)
+    configuration = with_me_watching(quorum.configuration if quorum else seed_alone(record), server_id, a.me.address)
+    with step("set up"):
+        a.world.disk.build_joiner(Identity(record.cluster_id, record.generation), server_id, configuration)
+    start(a, secret)
+    return f"{a.decision.reason}: server {server_id} started" + (" (old data archived)" if foreign else "")
+
+
+def rejoin(a: Act) -> str | None:
+    """A member without a usable disk: the leader proves itself first, for a stale one and an emptied voter would be
+    a majority."""
+    quorum = a.words.quorum
+    assert quorum is not None
+    secret = password(a)
+    with step("prove the leader"):
+        a.world.server.prove(
+            address_of(quorum.configuration, quorum.leader), secret, Identity(a.record.cluster_id, a.record.generation)
+        )
+    return join(a)
+
+
+def report_joining(a: Act) -> None:
+    if a.words.own_report is None or a.words.own_report.holds is not Holds.JOINING:
+        write_report(a, Holds.JOINING)
+
+
+def with_me_watching(configuration: Configuration, server_id: int, address: str) -> Configuration:
+    """What a joiner starts with: the members and itself as an observer; whoever had its id or its address before is left out."""
+    others = tuple(s for s in configuration.servers if s.id != server_id and s.address != address)
+    return Configuration(0, (*others, Server(server_id, address, Role.OBSERVER)))
+
+
+def seed_alone(record: Record) -> Configuration:
+    """What a joiner beside the seed knows: the seed, and nobody else."""
+    found = next(((i, c) for i, c in record.members.items() if c.instance_id == record.seed), None)
+    if found is None:
+        raise Stale("waiting: the seed has no claim in the record yet")
+    return Configuration(0, (Server(found[0], found[1].address),))
+
+
+def archive(a: Act) -> None:
+    look_again(a)
+    with step("archive"):
+        a.world.disk.archive()
+
+
+def release(a: Act) -> None:
+    with step("release"):
+        a.world.disk.release()
+
+
+def start(a: Act, secret: str | None) -> None:
+    with step("configure"):
+        a.world.disk.prepare_start(super_digest(secret) if secret else None, a.decision.aside)
+    with step("start"):
+        a.world.server.start()
+
+
+def start_own(a: Act) -> str | None:
+    """With AWS away the super digest in place is kept."""
+    secret = None
+    if a.words.record is not None:
+        look_again(a)
+        secret = password(a)
+    if a.seen.disk.promised:
+        release(a)
+    start(a, secret)
+    return None
+
+
+def restart(a: Act) -> str | None:
+    stop(a)
+    return start_own(a)
+
+
+def stop(a: Act) -> None:
+    if a.seen.server.running:
+        with step("stop"):
+            a.world.server.stop()
+
+
+def await_seed(a: Act) -> str | None:
+    stop(a)
+    return None
+
+
+# --- reconfiguration, arrival and departure
+
+
+def reconfigure(a: Act) -> str | None:
+    quorum, change = a.words.quorum, a.decision.change
+    assert quorum is not None and change is not None
+    with step("reconfigure"):
+        after = a.world.server.reconfigure(through(a), password(a), change)
+    voters = ", ".join(str(v.id) for v in after.voters)
+    return f"{a.decision.reason}; voters now {voters}"
+
+
+def through(a: Act) -> str:
+    """The server to ask: the leader, unless its own part changes; then another voter that serves. A client of a server whose role
+    changes loses its connection although the change is made."""
+    quorum, change = a.words.quorum, a.decision.change
+    assert quorum is not None and change is not None
+    changing = {s.id for s in change.joining} | set(change.leaving)
+    order = [quorum.leader, *sorted(v.id for v in quorum.configuration.voters if v.id in quorum.serving)]
+    chosen = next((i for i in order if i not in changing), quorum.leader)
+    return address_of(quorum.configuration, chosen)
+
+
+def address_of(configuration: Configuration, server_id: int) -> str:
+    server = configuration.server(server_id)
+    assert server is not None
+    return server.address
+
+
+def let_in(a: Act) -> str | None:
+    with step("let in"):
+        a.world.group.complete(a.settings.aws.launch_hook)
+    return None
+
+
+def leave(a: Act) -> str | None:
+    said = reconfigure(a)
+    let_go(a)
+    return said
+
+
+def let_go(a: Act) -> str | None:
+    stop(a)
+    with step("let go"):
+        a.world.group.complete(a.settings.aws.termination_hook)
+    return None
+
+
+def adopt(a: Act) -> str | None:
+    """Write the record again from the live ensemble: ids and addresses from its configuration, instances by address."""
+    quorum, group, identity = a.words.quorum, a.words.group, a.seen.disk.identity
+    assert quorum is not None and identity is not None
+    if group is None:
+        raise Stale("waiting: the record can be written again once EC2 says which instance has which address")
+    living = {i.address: i for i in group.instances.values() if i.address and i.state in ("pending", "running")}
+    members = {}
+    reports = records.read_reports(a.world.store, a.settings.cluster).values()
+    for server in quorum.configuration.servers:
+        # By its own report, also when its instance is gone meanwhile; else by the address, which only the living hold.
+        report = next((r for r in reports if (r.server_id, r.address) == (server.id, server.address)), None)
+        instance = living.get(server.address)
+        if report is not None:
+            members[server.id] = Claim(report.instance_id, server.address, instance.zone if instance else "", group.date)
+        elif instance is not None:
+            members[server.id] = Claim(instance.id, server.address, instance.zone, group.date)
+    epochs = (a.seen.disk.data.current_epoch, a.seen.disk.data.accepted_epoch) if a.seen.disk.data else (0,)
+    new = Record(
+        revision=0,
+        nonce="",
+        cluster_id=identity.cluster_id,
+        scope=a.me.scope,
+        generation=identity.generation,
+        state=State.CREATED,
+        seed=a.me.instance_id,
+        started=True,
+        created=(identity.generation,),
+        zk_epoch=max(*epochs, quorum.configuration.version >> 32),
+        members=members,
+    )
+    with step("adopt"):
+        records.create(a.world.store, a.settings.cluster, new)
+    return None
+
+
+# --- reports that are no longer true
+
+
+def report_disk(a: Act) -> str | None:
+    """Say what the disk holds, the server without loadable data stopped first."""
+    if a.seen.disk.state is not DiskState.DATA:
+        stop(a)
+    write_report(a, says(a.seen))
+    return None
+
+
+def says(seen: Observation) -> Holds:
+    """What a report says of that disk. A damaged one is archived before anything is said of it; until then it is unknown."""
+    return {DiskState.DATA: Holds.DATA, DiskState.EMPTY: Holds.EMPTY}.get(seen.disk.state, Holds.UNKNOWN)
+
+
+def withdraw(a: Act) -> str | None:
+    """Take an `empty` promise back: `joining`, then the record's revision raised, then what the disk holds."""
+    report_joining(a)
+    change_record(a, a.record, "raise")
+    release(a)
+    return None
+
+
+def obey(a: Act) -> str | None:
+    """A person's command: stop, promise to stay stopped, report. The node that a reseed was typed on reports its data instead.
+
+    The data itself stays where it is until the new generation's seed leads, so that a withdrawn command has lost
+    nothing; the promise keeps
+    it from being started meanwhile, also while AWS is away.
+    """
+    intent, report = a.record.intent, a.words.own_report
+    assert intent is not None
+    stop(a)
+    keeps = intent.command == "reseed" and intent.instance_id == a.me.instance_id
+    holds = says(a.seen) if keeps else Holds.EMPTY
+    if report is None or report.holds is not holds or report.revision != a.record.revision:
+        write_report(a, holds)
+    return None
+
+
+def not_available(a: Act) -> str | None:
+    return f"{a.decision.reason}: not available in this version; nothing was changed"
+
+
+EFFECTS: dict[Action, Callable[[Act], str | None]] = {
+    Action.OBEY: obey,
+    Action.LEAVE: leave,
+    Action.LET_GO: let_go,
+    Action.ADOPT: adopt,
+    Action.START: start_own,
+    Action.REJOIN: rejoin,
+    Action.RESTART: restart,
+    Action.PROVE: prove,
+    Action.SET_CREATED: set_created,
+    Action.LET_IN: let_in,
+    Action.RECONFIGURE: reconfigure,
+    Action.JOIN: join,
+    Action.REPORT: report_disk,
+    Action.WITHDRAW: withdraw,
+    Action.CREATE: create,
+    Action.SEED: seed,
+    Action.AWAIT_SEED: await_seed,
+    Action.RESEED: reseed,
+    Action.RESTORE: not_available,
+}
+
+__all__ = ["EFFECTS", "Act", "Mode", "Role", "act", "put_report", "says"]

@@ -1,0 +1,180 @@
+"""The connection to AWS: one client of each service, made when first used, and every way in which a call can fail.
+
+Limits of one call: 2 s to connect, 5 s without a byte of the answer, three attempts with botocore's standard backoff between
+them: about 25 s at most. Credentials are the instance role's, by version 2 of the metadata service, unless the environment holds
+others.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    MetadataRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+
+from zkboot import __version__
+from zkboot.aws.imds import Imds
+from zkboot.errors import UnknownFact
+from zkboot.settings_keys import Aws
+
+CONNECT_TIMEOUT = 2.0  # seconds
+READ_TIMEOUT = 5.0  # seconds
+ATTEMPTS = 3
+METADATA_TIMEOUT = 2  # seconds, for credentials
+
+DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AllAccessDisabled"}
+NOT_BELIEVED = {
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "InvalidToken",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+TOO_MANY = {"RequestLimitExceeded", "SlowDown", "TooManyRequestsException", "Throttling", "ThrottlingException"}
+
+
+WITHOUT_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, MetadataRetrievalError)
+
+
+class Clients:
+    """botocore's clients by service name."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+        self._made: dict[str, Any] = {}
+        self._session: boto3.session.Session | None = None
+        self._lock = threading.Lock()  # a session is not safe between threads; a client is
+
+    def client(self, service: str) -> Any:
+        """Raises UnknownFact when the region is the metadata service's to tell and it does not answer."""
+        with self._lock:
+            if service not in self._made:
+                if self._session is None:
+                    self._session = _session(self._aws)
+                self._made[service] = self._session.client(
+                    service, endpoint_url=self._aws.endpoint_url or None, config=_config(self._aws)
+                )
+            return self._made[service]
+
+
+@cache
+def clients(aws: Aws) -> Clients:
+    """The clients of these settings, the same ones for all who ask."""
+    return Clients(aws)
+
+
+def _session(aws: Aws) -> boto3.session.Session:
+    region = aws.region or Imds(aws.metadata_endpoint).region()
+    core = botocore.session.get_session()
+    core.set_config_variable("ec2_metadata_service_endpoint", aws.metadata_endpoint)
+    core.set_config_variable("ec2_metadata_v1_disabled", True)
+    core.set_config_variable("metadata_service_timeout", METADATA_TIMEOUT)
+    core.set_config_variable("metadata_service_num_attempts", ATTEMPTS)
+    return boto3.session.Session(botocore_session=core, region_name=region)
+
+
+def _config(aws: Aws) -> Config:
+    return Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        user_agent_extra=f"zkboot/{__version__}",
+        # An endpoint of one's own rarely has a host name for each bucket.
+        s3={"addressing_style": "path" if aws.endpoint_url else "auto"},
+    )
+
+
+@contextmanager
+def asking(action: str, subject: str) -> Iterator[None]:
+    """Whatever keeps the call within from being answered whole becomes UnknownFact. `action` is the permission it needs.
+
+    Codes that are an answer (not found, precondition failed) are the caller's to catch within.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise UnknownFact(f"{action} on {subject}: {_refusal(error)}; {_after_refusal(error, action)}") from error
+    except ParamValidationError:
+        raise  # a mistake of ours: waiting would not mend it
+    except BotoCoreError as error:
+        raise UnknownFact(f"{action} on {subject}: {_failure(error)}; {_after_failure(error)}") from error
+    except LookupError as error:
+        raise UnknownFact(f"{action} on {subject}: the answer has no {error}; it is asked again") from error
+
+
+def code_of(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def status_of(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def date_of(answer: Any) -> float:
+    """The service's own clock when it answered, seconds since 1970."""
+    text = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except ValueError as error:
+        raise UnknownFact(f"AWS answered with a date that is none: {text}") from error
+
+
+def _refusal(error: ClientError) -> str:
+    message = error.response.get("Error", {}).get("Message", "")
+    return f"{code_of(error) or status_of(error)}" + (f": {message.rstrip('.')}" if message else "")
+
+
+def _after_refusal(error: ClientError, action: str) -> str:
+    code, status = code_of(error), status_of(error)
+    if code in DENIED or (status == 403 and code not in NOT_BELIEVED):
+        return f"the instance role needs {action} there{HINTS.get(action, '')}"
+    if code in NOT_BELIEVED:
+        return "AWS does not take the credentials: check the instance role, and the node's clock (chronyc tracking)"
+    if code in TOO_MANY or status == 429:
+        return "AWS limits the rate of calls; it is asked again"
+    if status >= 500:
+        return "AWS is at fault; it is asked again"
+    if code == "NoSuchBucket":
+        return "create the bucket, or correct aws.bucket"
+    return "AWS cannot carry the call out; it is asked again"
+
+
+HINTS = {
+    "s3:GetObject": ", and s3:ListBucket on the bucket, without which S3 refuses even to say that an object is not there",
+    "ssm:GetParameter": ", and kms:Decrypt on its key where that is one of your own",
+}
+
+
+def _failure(error: BotoCoreError) -> str:
+    """botocore's sentence, and the cause beneath where it keeps that to itself (an address that is not found, say)."""
+    cause = error.kwargs.get("error")
+    return str(error) if cause is None or str(cause) in str(error) else f"{error} ({cause})"
+
+
+def _after_failure(error: BotoCoreError) -> str:
+    if isinstance(error, WITHOUT_CREDENTIALS):
+        return "give the instance a profile with the instance role, and check aws.metadata_endpoint"
+    if isinstance(error, (ConnectionError, HTTPClientError)):
+        return "check name resolution, routes, security groups and VPC endpoints; it is asked again"
+    return "it is asked again"

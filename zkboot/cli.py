@@ -1,0 +1,194 @@
+"""The command line: what may be typed, how errors and signals end it. What the commands do is in `cli_commands`."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import NamedTuple, NoReturn
+
+from zkboot import __version__
+from zkboot.errors import FAILED, UsageError, ZkbootError
+
+EXIT_CODES = """\
+exit codes:
+  0  done, or healthy
+  1  failed
+  2  the command line or the settings cannot be used
+  3  waiting, or a fact is unknown: try again later
+  4  halted: a person must decide"""
+
+
+class Help(NamedTuple):
+    """What one command teaches about itself."""
+
+    what: str
+    more: str
+    example: str
+
+
+COMMANDS = {
+    "wait": Help(
+        "wait until all instances of the group are registered",
+        "The first call at boot: registers this instance and ends when as many instances are registered as the group desires,\n"
+        "or at once when a record or a quorum exists. Prints who is there and who is not. Fails after timing.bootstrap_timeout.",
+        "zkboot wait",
+    ),
+    "bootstrap": Help(
+        "make this node a serving member of the ensemble",
+        "The second call at boot, and safe at any other time: it observes, decides and acts until the server serves as a\n"
+        "member, and never starts an empty ensemble over an existing one. Fails after timing.bootstrap_timeout; the timer goes\n"
+        "on from there.",
+        "zkboot bootstrap",
+    ),
+    "recover": Help(
+        "heal whatever is wrong with this node or, from the leader, with the ensemble",
+        "What the timer calls, and a reboot, and the server's unexpected end. A healthy node is found so without a call to AWS;\n"
+        "otherwise turns repeat until all is settled, at most for timing.recover_interval.",
+        "zkboot recover",
+    ),
+    "timers": Help(
+        "enable the timers, so that recovery runs from now on",
+        "The third call at boot. Calling it again changes nothing.",
+        "zkboot timers",
+    ),
+    "leave": Help(
+        "take this node out of the ensemble and stop its server",
+        "What a group does to an instance that it takes, by hand: out of the configuration in one reconfiguration that keeps a\n"
+        "quorum, then the server is stopped. Waits where that is not possible yet.",
+        "zkboot leave",
+    ),
+    "status": Help(
+        "show the ensemble, its members and this node",
+        "Reads only. The exit code is that of the state: 0 healthy, 3 waiting or unknown, 4 halted.",
+        "zkboot status --json | jq .decision",
+    ),
+    "plan": Help(
+        "show what the next turn would do, and why",
+        "Reads only. The exit code is that of the state: 0 healthy, 3 waiting or unknown, 4 halted.",
+        "zkboot plan",
+    ),
+    "config": Help(
+        "show every setting and where it comes from",
+        "Checks the settings whole on the way: every problem is named with file, line and key.",
+        "zkboot config --set zookeeper.tick_time=1000",
+    ),
+    "version": Help("show the version", "", "zkboot version"),
+}
+LATER = ("backup", "backups", "verify", "restore", "reseed", "create", "adopt", "pause", "resume")
+
+
+class Ended(BaseException):
+    """A signal asked to end. No Exception, so that nothing on the way mistakes it for a failure."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run(argv: list[str]) -> int:
+    """Parse a command line and carry it out; the exit code."""
+    return guarded(lambda: _dispatch(parse(argv)), argv)
+
+
+def guarded(work: Callable[[], int], argv: list[str]) -> int:
+    """Carry out, with every ending told in one message on standard error: a signal, an error on purpose, a bug."""
+    before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return work()
+    except Ended as ended:
+        code = 128 + ended.number
+        _complain(f"ended by {signal.Signals(ended.number).name}; the next turn goes on from here", code, argv)
+        return code
+    except BrokenPipeError:
+        # Who read the output has gone (`zkboot status | head`); the interpreter would complain while flushing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except ZkbootError as error:
+        _complain(str(error), error.exit_code, argv)
+        return error.exit_code
+    except Exception as error:
+        advice = "" if "--debug" in argv else "; please report it with the output of the same command and --debug"
+        _complain(f"this is a bug in zkboot: {type(error).__name__}: {error}{advice}", FAILED, argv)
+        return FAILED
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The command line as a namespace: command, config, set (a dict), json, debug. Raises UsageError."""
+    later = [word for word in argv if word in LATER]
+    if later and not any(word in COMMANDS for word in argv):
+        raise ZkbootError(f"`zkboot {later[0]}` is not available in this version ({__version__}); see zkboot --help for what is")
+    options, rest = _parser().parse_known_args(argv)
+    if rest:
+        raise UsageError(f"zkboot {options.command} does not know {' '.join(rest)}; see zkboot {options.command} --help")
+    options.set = dict(_override(text) for text in (*options.set_before, *options.set_after))
+    return options
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    from zkboot import cli_commands
+
+    run_command: Callable[[argparse.Namespace], int] = getattr(cli_commands, options.command)
+    return run_command(options)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise Ended(number)
+
+
+def _complain(message: str, code: int, argv: list[str]) -> None:
+    if "--debug" in argv:
+        traceback.print_exc()
+    print(json.dumps({"error": message, "exit_code": code}) if "--json" in argv else f"zkboot: {message}", file=sys.stderr)
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="zkboot",
+        description="ZooKeeper ensembles on EC2 that build and keep themselves.",
+        epilog=f"{EXIT_CODES}\n\n`zkboot COMMAND --help` tells more, with an example.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_common(parser, "set_before", config=None, switch=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    for name, about in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=about.what,
+            description="\n\n".join(filter(None, (about.what[0].upper() + about.what[1:] + ".", about.more))),
+            epilog=f"example:\n  {about.example}\n\n{EXIT_CODES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        # What stands before the command's name must not be overwritten by a default after it.
+        _add_common(command, "set_after", config=argparse.SUPPRESS, switch=argparse.SUPPRESS)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, overrides: str, config: object, switch: object) -> None:
+    """The options of every command; `overrides` names where the --set are kept, the others are defaults."""
+    settings = "the settings ($ZKBOOT_CONFIG, else /etc/zkboot/zkboot.toml)"
+    parser.add_argument("--config", metavar="FILE", default=config, help=settings)
+    one = "override one setting, such as zookeeper.tick_time=1000; may be given again"
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest=overrides, help=one)
+    parser.add_argument("--json", action="store_true", default=switch, help="print JSON, one object a line")
+    parser.add_argument("--debug", action="store_true", default=switch, help="print a traceback with an error")
+
+
+def _override(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--set {text}: write KEY=VALUE, such as zookeeper.tick_time=1000")
+    return key.strip(), value

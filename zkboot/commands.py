@@ -1,0 +1,158 @@
+"""A person's commands: `reseed`, `create --accept-data-loss`, `adopt`, and their withdrawal.
+
+Each writes its intent into the record by compare-and-set; every living member that reads it stops, promises to stay
+stopped and reports, and
+does nothing else until the intent is carried out or withdrawn. It goes on once each living member has.
+"""
+
+from zkboot import record as records
+from zkboot.actions import EPOCH_MARGIN, Act, highest_epoch, password, put_report
+from zkboot.errors import DONE, FAILED, Halted, Stale, UnknownFact, ZkbootError
+from zkboot.model import Action, Change, Decision, DiskState, Holds, Intent, Quorum, Record, Report, State
+from zkboot.notes import Notes
+from zkboot.observe import Seen, observe
+from zkboot.policy import ACCEPTED
+from zkboot.reconcile import Say, Turn, bootstrap, turn
+from zkboot.settings import Settings
+from zkboot.steps import step
+from zkboot.words import Words
+from zkboot.world import World
+
+
+class Refused(ZkbootError):
+    """The command does not fit what is there; nothing was changed."""
+
+    exit_code = FAILED
+
+
+def replace(world: World, settings: Settings, say: Say, command: str, live: bool) -> int:
+    """Carry out `reseed` or `create` from this node: intent, all stop, next generation with this node as its seed.
+
+    Raises Refused before anything was changed, Halted when members do not follow in time.
+    """
+    found = observe(world, settings, Notes(world))
+    record = intend(world, settings, found, command, live)
+    follow(world, settings, say, record)
+    name_seed(world, settings, command)
+    return bootstrap(world, settings, say)
+
+
+def intend(world: World, settings: Settings, found: Seen, command: str, live: bool) -> Record:
+    """The record with this command's intent in it, written now or found standing."""
+    seen = found.observation
+    record, quorum, me = known_record(found), seen.quorum, seen.me.instance_id
+    if record.intent is not None:
+        if (record.intent.command, record.intent.instance_id) == (command, me):
+            return record
+        raise Refused(
+            f"`{record.intent.command}` from {record.intent.instance_id} stands in the record already; "
+            "finish it there, or withdraw it with `--abort`"
+        )
+    if isinstance(quorum, Quorum) and not live:
+        raise Refused(
+            f"an ensemble of generation {record.generation} serves, led by server {quorum.leader}: nothing was done. "
+            "To replace it all the same add --replace-live"
+        )
+    if command == "reseed" and seen.disk.state is not DiskState.DATA:
+        raise Refused(
+            f"this node's disk is {seen.disk.state}{': ' + seen.disk.why if seen.disk.why else ''}; run it on a survivor"
+        )
+    with step("intend"):
+        intent = Intent(command, me, "", Words(seen).group.date if Words(seen).group else 0.0)  # type: ignore[union-attr]
+        record, _ = records.replace(world.store, settings.cluster, record._replace(intent=intent), found.etag)
+    if isinstance(quorum, Quorum):
+        wake(world, settings, found, quorum)
+    return record
+
+
+def known_record(found: Seen) -> Record:
+    record = found.observation.record
+    if isinstance(record, Record):
+        return record
+    raise Refused(f"the cluster's record could not be read: {record.why if record else 'there is none'}")
+
+
+def wake(world: World, settings: Settings, found: Seen, quorum: Quorum) -> None:
+    """Members that serve look at AWS only when something changed: a configuration put again as it is counts as a change."""
+    act = Act(world, settings, found.observation, Words(found.observation), found.etag, Decision(1, Action.OBEY, ""))
+    leader = quorum.configuration.server(quorum.leader)
+    assert leader is not None
+    with step("wake"):
+        world.server.reconfigure(leader.address, password(act), Change((leader,), (), quorum.configuration.version))
+
+
+def follow(world: World, settings: Settings, say: Say, record: Record) -> None:
+    """Turns until each living member has stopped and reported; says who has not."""
+    end = world.clock.monotonic() + settings.timing.bootstrap_timeout
+    while True:
+        latest = turn(world, settings)
+        missing = missing_members(latest, record)
+        text = (
+            f"waiting: {', '.join(missing)} have not stopped and reported yet"
+            if missing
+            else "every living member has stopped and reported"
+        )
+        say(latest._replace(sentence=text))
+        if missing == []:
+            return
+        if world.clock.monotonic() >= end:
+            raise Halted(
+                f"{', '.join(missing or ['unknown members'])} did not stop; terminate them, or withdraw the command with --abort"
+            )
+        world.clock.sleep(settings.timing.turn_pause)
+
+
+def missing_members(latest: Turn, record: Record) -> list[str] | None:
+    """The living members that have not followed; None while that cannot be known."""
+    seen = latest.observation
+    if seen is None or not isinstance(seen.record, Record):
+        return None
+    if seen.record.intent != record.intent:
+        raise Refused("the command was withdrawn, or another took its place; nothing more is done here")
+    words = Words(seen)
+    if words.group is None or seen.quorum is not None:
+        return None
+    return [i for i in words.living if not followed(words.reports.get(i), seen.record)]
+
+
+def followed(report: Report | None, record: Record) -> bool:
+    """That member stopped because of this very intent."""
+    assert record.intent is not None
+    if report is None or report.revision < record.revision:
+        return False
+    return report.holds is Holds.EMPTY or (report.instance_id == record.intent.instance_id and report.holds is Holds.DATA)
+
+
+def name_seed(world: World, settings: Settings, command: str) -> None:
+    """The next generation, seeded by this node; with it the intent is carried out."""
+    found = observe(world, settings, Notes(world))
+    seen, record = found.observation, known_record(found)
+    words = Words(seen)
+    act = Act(world, settings, seen, words, found.etag, Decision(1, Action.OBEY, ""))
+    with step("report joining"):
+        put_report(world, settings, seen, words, Holds.JOINING)
+    new = record._replace(
+        generation=record.generation + 1,
+        state=State.RESEEDING if command == "reseed" else State.CREATING,
+        seed=seen.me.instance_id,
+        started=False,
+        zk_epoch=highest_epoch(act) + EPOCH_MARGIN,
+        source=ACCEPTED if command == "create" else "",
+        intent=None,
+    )
+    with step("name seed"):
+        records.replace(world.store, settings.cluster, new, found.etag)
+
+
+def abort(world: World, settings: Settings) -> str:
+    """Withdraw whatever command stands in the record; the members take their promises back and start again."""
+    found = observe(world, settings, Notes(world))
+    record = known_record(found)
+    if record.intent is None:
+        raise Refused("no command stands in the record: nothing to withdraw")
+    with step("withdraw intent"):
+        records.replace(world.store, settings.cluster, record._replace(intent=None), found.etag)
+    return f"`{record.intent.command}` from {record.intent.instance_id} is withdrawn; the members start again with what they hold"
+
+
+__all__ = ["DONE", "Refused", "Stale", "UnknownFact", "abort", "replace"]

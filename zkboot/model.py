@@ -1,0 +1,338 @@
+"""The words the policy speaks: facts gathered, and the decision made of them. Data only: no I/O, no clock, no opinion.
+
+A fact that can be unlearnable has the type `T | Unknown`, one that can be absent `T | None`; the two are never mixed up.
+Server addresses are IP addresses as text; instants (`modified`, `date`) are seconds since 1970 by the clock of S3 or
+EC2, never the node's own.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Unknown(NamedTuple):
+    """A fact that could not be learned, with the reason; unknown means wait."""
+
+    why: str
+
+
+class Role(StrEnum):
+    """What a server is in a configuration, in ZooKeeper's words."""
+
+    PARTICIPANT = "participant"
+    OBSERVER = "observer"
+
+
+class Server(NamedTuple):
+    """One `server.N=` line of a configuration."""
+
+    id: int
+    address: str
+    role: Role = Role.PARTICIPANT
+    client_port: int = 2181
+    quorum_port: int = 2888
+    election_port: int = 3888
+
+
+class Configuration(NamedTuple):
+    """An ensemble's membership at one version (the zxid of the reconfiguration; 0 for a file without a suffix)."""
+
+    version: int
+    servers: tuple[Server, ...]
+
+    @property
+    def voters(self) -> tuple[Server, ...]:
+        return tuple(s for s in self.servers if s.role is Role.PARTICIPANT)
+
+    @property
+    def observers(self) -> tuple[Server, ...]:
+        return tuple(s for s in self.servers if s.role is Role.OBSERVER)
+
+    def server(self, server_id: int) -> Server | None:
+        return next((s for s in self.servers if s.id == server_id), None)
+
+
+class Scope(NamedTuple):
+    """Where a cluster lives; a record of another scope is another's."""
+
+    account: str
+    region: str
+    vpc: str
+    group: str
+
+
+class Me(NamedTuple):
+    """This node, as the instance metadata tells it."""
+
+    instance_id: str
+    address: str
+    zone: str
+    scope: Scope
+
+
+class Identity(NamedTuple):
+    """Whose data it is: the content of the generation file beside the data, of the znode, and of a report."""
+
+    cluster_id: str
+    generation: int
+
+
+class State(StrEnum):
+    """The record's state; only `created` carries the promise that nothing acknowledged is lost."""
+
+    CREATING = "creating"
+    CREATED = "created"
+    RESEEDING = "reseeding"
+    RESTORING = "restoring"
+
+
+class Claim(NamedTuple):
+    """A server id's holder in the record. `claimed` is an instant (seconds since 1970, S3's clock)."""
+
+    instance_id: str
+    address: str
+    zone: str
+    claimed: float
+
+
+class Intent(NamedTuple):
+    """A person's command standing in the record: what is to be done, by which node, from what."""
+
+    command: str  # reseed, restore, create, adopt
+    instance_id: str  # the node it was typed on, which carries it out
+    source: str  # the backup's name for a restore, else ""
+    requested: float
+
+
+class Record(NamedTuple):
+    """The cluster's record (`control/<cluster>/record.json`), changed only by compare-and-set."""
+
+    revision: int
+    nonce: str
+    cluster_id: str
+    scope: Scope
+    generation: int
+    state: State
+    seed: str  # instance id
+    started: bool  # the seed's fence: set after its build, before its start
+    created: tuple[int, ...]  # the generations that were created
+    zk_epoch: int  # the next seed's ZooKeeper epoch is above this
+    members: Mapping[int, Claim]
+    source: str = ""  # the backup that a `restoring` seed is built from
+    intent: Intent | None = None
+
+
+class Data(NamedTuple):
+    """What a loadable disk holds. Epochs and zxid as ZooKeeper counts them; configurations as its files say."""
+
+    current_epoch: int
+    accepted_epoch: int
+    zxid: int
+    committed: Configuration | None
+    pending: Configuration | None = None
+
+
+class Holds(StrEnum):
+    """What a report says of its node's disk; `empty` is a promise to stay stopped."""
+
+    DATA = "data"
+    EMPTY = "empty"
+    JOINING = "joining"
+    UNKNOWN = "unknown"
+
+
+class Archive(NamedTuple):
+    """Data renamed aside on a node: its folder's name, whose it was, and its last whole transaction."""
+
+    name: str
+    identity: Identity | None
+    current_epoch: int
+    zxid: int
+
+
+class Report(NamedTuple):
+    """What one instance says of itself (`control/<cluster>/reports/<instance-id>.json`)."""
+
+    instance_id: str
+    address: str
+    holds: Holds
+    identity: Identity | None  # whose data, or None while it belongs to no cluster
+    server_id: int | None
+    revision: int  # the record's when this was written; 0 without a record
+    data: Data | None
+    archives: tuple[Archive, ...]
+    etag: str = ""
+    modified: float = 0.0
+
+
+class DiskState(StrEnum):
+    """`unknown`: no mount, an I/O error, no space; `damaged`: verified and found wrong by its content."""
+
+    UNKNOWN = "unknown"
+    EMPTY = "empty"
+    DAMAGED = "damaged"
+    DATA = "data"
+
+
+class Disk(NamedTuple):
+    """The own disk, and what the root disk remembers of it."""
+
+    state: DiskState
+    why: str = ""  # for unknown and damaged
+    identity: Identity | None = None  # the generation file's
+    server_id: int | None = None  # the generation file's
+    seeded: bool = False  # this node built it as the seed of its generation
+    fenced: bool = False  # and the record said `started` before anything was started from it
+    marked: bool = False  # ZooKeeper's `initialize` marker lies there
+    data: Data | None = None  # for data; for damaged what could still be read
+    promised: bool = False  # the root disk's copy of an `empty` report: the server stays stopped
+    archives: tuple[Archive, ...] = ()
+
+
+class Mode(StrEnum):
+    """What a server says of itself (`srvr`); NONE when it runs but does not serve."""
+
+    LEADER = "leader"
+    FOLLOWER = "follower"
+    OBSERVER = "observer"
+    STANDALONE = "standalone"
+    NONE = "none"
+
+
+class Process(NamedTuple):
+    """The own server: whether it runs, for how long (seconds), and what it says."""
+
+    running: bool = False
+    age: float = 0.0
+    mode: Mode = Mode.NONE
+
+
+class Quorum(NamedTuple):
+    """A leader of this cluster and generation that is seen to serve, and who was seen beside it."""
+
+    leader: int  # server id
+    configuration: Configuration
+    serving: frozenset[int]  # ids of the members that answered as leader, follower or observer
+    synced: frozenset[str]  # addresses of non-members that follow it with their data in step
+    proved: bool  # the identity znode of this generation is there: a write was acknowledged
+
+
+class Foreign(NamedTuple):
+    """A leader of another cluster whose configuration names this node's own server."""
+
+    address: str
+    cluster_id: str
+
+
+class Instance(NamedTuple):
+    """An instance as EC2 and the group know it; `lifecycle` is "" for one outside the group."""
+
+    id: str
+    address: str
+    zone: str
+    state: str  # EC2's: pending, running, shutting-down, stopping, stopped, terminated
+    lifecycle: str  # the group's: Pending, Pending:Wait, InService, Terminating:Wait, …
+
+
+class Group(NamedTuple):
+    """The Auto Scaling group and every instance asked about, in one answer's time."""
+
+    desired: int
+    instances: Mapping[str, Instance]
+    lists_me: bool  # the very answer knows this node's own instance
+    date: float  # EC2's clock at the answer
+
+
+class Backup(NamedTuple):
+    """The newest verified backup."""
+
+    name: str
+    identity: Identity
+    epoch: int
+    zxid: int
+    age: float  # seconds
+
+
+class Held(NamedTuple):
+    """For how long, without a break, this node has found a condition true."""
+
+    seconds: float
+    since: float  # S3's clock when it was first found
+
+
+class Limits(NamedTuple):
+    """The settings that the policy weighs; durations in seconds."""
+
+    max_voters: int = 5
+    id_offset: int = 0
+    staleness: float = 14.0  # how long a server may say what is no longer true
+    start: float = 60.0  # how long a start may take before it counts as failed
+    consistency: float = 300.0  # how long EC2 may not yet know an instance
+    auto_restore: float = 0.0  # the greatest age of a backup restored unasked; 0 is off
+    report: float = 20.0  # without a quorum, reports are written again this often
+
+
+class Observation(NamedTuple):
+    """All that one turn knows."""
+
+    me: Me
+    limits: Limits
+    cluster: str
+    taken: bool | Unknown  # the group is taking this instance
+    record: Record | None | Unknown
+    reports: Mapping[str, Report] | Unknown
+    group: Group | Unknown
+    witnesses: tuple[str, ...] | Unknown  # where a cluster id stands besides the record ("SSM parameter /zkboot/a/cluster-id")
+    backup: Backup | None | Unknown
+    disk: Disk
+    server: Process
+    quorum: Quorum | None | Unknown
+    foreign: Foreign | None = None
+    held: Mapping[str, Held] = {}
+    restarts: int = 0  # of the own server since the last quorum
+
+
+class Action(StrEnum):
+    """What a turn does; each is one function of `actions`."""
+
+    HALT = "halt"
+    OBEY = "obey"  # a person's command: stop, archive as it says, report
+    WAIT = "wait"
+    LEAVE = "leave"
+    LET_GO = "let go"  # taken, and nothing of the cluster left to take out
+    ADOPT = "adopt"
+    START = "start"
+    REJOIN = "rejoin"  # archive a damaged or empty member's disk and join again
+    RESTART = "restart"
+    HEALTHY = "healthy"
+    PROVE = "prove"  # the timed write that puts the identity znode
+    SET_CREATED = "set created"
+    LET_IN = "let in"  # complete the launch hook
+    RECONFIGURE = "reconfigure"
+    JOIN = "join"
+    REPORT = "report"  # say what the disk holds instead of a report no longer true
+    WITHDRAW = "withdraw"  # take an `empty` promise back: joining, raise the revision, data
+    CREATE = "create"
+    SEED = "seed"  # build, fence, start
+    AWAIT_SEED = "await seed"  # stop an older generation's server until the seed leads
+    RESEED = "reseed"
+    RESTORE = "restore"
+
+
+class Change(NamedTuple):
+    """One reconfiguration call: applied only to the configuration of that version."""
+
+    joining: tuple[Server, ...]
+    leaving: tuple[int, ...]
+    version: int
+
+
+class Decision(NamedTuple):
+    """What this turn does and why. `noted` are the conditions found true now, for the loop to time (`Observation.held`)."""
+
+    row: int
+    action: Action
+    reason: str
+    change: Change | None = None
+    aside: bool = False  # move a pending configuration aside before the start
+    noted: tuple[str, ...] = ()

@@ -1,0 +1,232 @@
+"""The loop: observe, decide, act; one sentence a turn. First boot, each minute and after a reboot are the same reconciliation."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from zkboot import record as records
+from zkboot.actions import Act, act, put_report, says
+from zkboot.errors import DONE, FAILED, HALTED, WAITING, Stale, UnknownFact, ZkbootError
+from zkboot.model import Action, Decision, DiskState, Holds, Observation, Quorum, State, Unknown
+from zkboot.notes import Notes
+from zkboot.observe import Seen, learn, observe
+from zkboot.policy import decide
+from zkboot.settings import Settings
+from zkboot.steps import step
+from zkboot.words import NO_QUORUM, Words
+from zkboot.world import World
+
+Say = Callable[["Turn"], None]
+# While a server starts or takes data over, nothing but this node is asked, so the next look may come soon.
+QUICK_ROWS = (5, 8, 16)
+
+
+class Turn(NamedTuple):
+    """One turn's result: what was seen and decided (None when not even that was possible), and the sentence that tells it."""
+
+    observation: Observation | None
+    decision: Decision
+    sentence: str
+
+    @property
+    def exit_code(self) -> int:
+        if self.decision.action is Action.HALT:
+            return HALTED
+        return DONE if self.decision.action is Action.HEALTHY else WAITING
+
+
+def plan(world: World, settings: Settings) -> Turn:
+    """Observe and decide; change nothing, note nothing."""
+    seen = observe(world, settings, Notes(world)).observation
+    decision = decide(seen)
+    return Turn(seen, decision, decision.reason)
+
+
+def turn(world: World, settings: Settings) -> Turn:
+    """One reconciliation. Never raises for what the world does; the sentence says it."""
+    try:
+        notes = Notes(world)
+        found, decision = look(world, settings, notes)
+        sentence = carry_out(world, settings, notes, found, decision)
+        return Turn(found.observation, decision, sentence)
+    except (Stale, UnknownFact) as e:
+        return Turn(None, Decision(row=0, action=Action.WAIT, reason=str(e)), str(e))
+
+
+def look(world: World, settings: Settings, notes: Notes) -> tuple[Seen, Decision]:
+    """Observe, keep the own report true, decide, and note since when what holds."""
+    found = register(world, settings, notes, observe(world, settings, notes))
+    seen = found.observation
+    decision = decide(seen)
+    new = notes.is_new(decision.noted)
+    notes.note(decision.noted, store_date(world, settings) if new else 0.0)
+    if isinstance(seen.quorum, Quorum):
+        notes.state["restarts"] = 0
+    notes.save()
+    return found, decision
+
+
+def store_date(world: World, settings: Settings) -> float:
+    """S3's own clock, to weigh LastModified against. Unknown: as late as can be, so that no older report counts."""
+    found = learn(lambda: world.store.get(records.record_key(settings.cluster)))
+    return float("inf") if found is None or isinstance(found, Unknown) else found.date
+
+
+def carry_out(world: World, settings: Settings, notes: Notes, found: Seen, decision: Decision) -> str:
+    seen = found.observation
+    words = Words(seen)
+    if decision.action is Action.RESTART and not isinstance(seen.quorum, Quorum):
+        notes.state["restarts"] = seen.restarts + 1
+        notes.save()
+    try:
+        sentence = act(Act(world, settings, seen, words, found.etag, decision))
+    except Stale as e:
+        return str(e)
+    if seen.taken is True and decision.action not in (Action.LET_GO, Action.LEAVE):
+        keep_waiting(world, settings)
+    if decision.action is Action.HEALTHY:
+        settle_light(notes, words)
+        notes.save()
+    return sentence
+
+
+def keep_waiting(world: World, settings: Settings) -> None:
+    """The group is taking this instance and it cannot go yet: the termination hook's time begins again."""
+    with step("heartbeat"):
+        world.group.heartbeat(settings.aws.termination_hook)
+
+
+def settle_light(notes: Notes, words: Words) -> None:
+    """What lets the next turns end without asking AWS."""
+    record, own, group = words.record, words.own_server, words.group
+    if record is None or own is None or record.state is not State.CREATED:
+        return
+    instance = group.instances.get(words.seen.me.instance_id) if group else None
+    assert words.quorum is not None
+    notes.state |= {"created": record.generation, "server_id": own.id, "address": own.address}
+    notes.state["version"] = words.quorum.configuration.version
+    if instance is not None:
+        notes.state["let_in"] = instance.lifecycle in ("", "InService")
+        notes.mark("audited")
+
+
+# --- the own report
+
+
+def register(world: World, settings: Settings, notes: Notes, found: Seen) -> Seen:
+    """Without a quorum: the own report written at the start, and again every so often, as long as it is true.
+
+    What changes a report's meaning (an `empty` taken back, a `joining` that is over) is a row of the policy, not done here.
+    """
+    seen = found.observation
+    if seen.quorum is not None or isinstance(seen.reports, Unknown) or isinstance(seen.record, Unknown):
+        return found
+    words = Words(seen)
+    holds = refreshed(seen, words, notes.reported() >= seen.limits.report)
+    if holds is None:
+        return found
+    if seen.disk.state is DiskState.DAMAGED:
+        with step("archive damaged"):
+            world.disk.archive()
+        seen = seen._replace(disk=world.disk.read())
+    with step("register"):
+        report = put_report(world, settings, seen, words, says(seen))
+    notes.mark("reported")
+    disk = seen.disk._replace(promised=seen.disk.promised or report.holds is Holds.EMPTY)
+    return Seen(seen._replace(reports={**words.reports, seen.me.instance_id: report}, disk=disk), found.etag)
+
+
+def refreshed(seen: Observation, words: Words, due: bool) -> Holds | None:
+    """What to report now, or None when the report stands as it is."""
+    report, truth = words.own_report, says(seen)
+    if seen.server.running and seen.disk.state is not DiskState.DATA:
+        return None  # a running server's disk is judged when it stopped: `empty` promises that it is
+    if words.record is not None and words.record.intent is not None:
+        return None
+    if report is None or report.holds is Holds.UNKNOWN:
+        return truth if report is None or truth is not Holds.UNKNOWN or due else None
+    if report.holds is Holds.DATA:
+        return truth if due or truth is not Holds.DATA else None
+    return None
+
+
+# --- the commands
+
+
+def repeat(world: World, settings: Settings, say: Say, seconds: float, done: Callable[[Turn], bool]) -> Turn:
+    """Turns until one is done or the time is over; what changes is followed at once, what waits after a pause."""
+    end = world.clock.monotonic() + seconds
+    while True:
+        latest = turn(world, settings)
+        say(latest)
+        pause = pause_after(latest, settings)
+        if done(latest) or world.clock.monotonic() + pause >= end:
+            return latest
+        world.clock.sleep(pause)
+
+
+def pause_after(latest: Turn, settings: Settings) -> float:
+    if latest.observation is not None and latest.decision.action not in (Action.WAIT, Action.HALT, Action.HEALTHY):
+        return 0.0
+    return settings.timing.turn_pause / (10 if latest.decision.row in QUICK_ROWS else 1)
+
+
+def wait(world: World, settings: Settings, say: Say) -> int:
+    """Until as many instances are registered as the group desires, or a record or a quorum exists."""
+    end = world.clock.monotonic() + settings.timing.bootstrap_timeout
+    while True:
+        try:
+            found, decision = look(world, settings, Notes(world))
+            latest = Turn(found.observation, decision, decision.reason)
+        except (Stale, UnknownFact) as e:
+            latest = Turn(None, Decision(row=11, action=Action.WAIT, reason=str(e)), str(e))
+        if latest.observation is not None and latest.decision.row not in (7, 11, 13):
+            return HALTED if latest.decision.action is Action.HALT else DONE
+        say(latest)
+        if world.clock.monotonic() >= end:
+            return FAILED
+        world.clock.sleep(settings.timing.turn_pause)
+
+
+def bootstrap(world: World, settings: Settings, say: Say) -> int:
+    """Until this node serves as a member and the group may count it."""
+    latest = repeat(
+        world, settings, say, settings.timing.bootstrap_timeout, lambda t: settled(t) or t.decision.action is Action.HALT
+    )
+    return FAILED if latest.exit_code == WAITING else latest.exit_code
+
+
+def recover(world: World, settings: Settings, say: Say) -> int:
+    """Until all is settled, at most until the next tick."""
+    return repeat(world, settings, say, settings.timing.recover_interval, settled).exit_code
+
+
+def leave(world: World, settings: Settings, say: Say) -> int:
+    """As if the group were taking this instance: out of the configuration, stopped, the hook let go."""
+    leaving = world._replace(metadata=Leaving(world))
+    done = (Action.LET_GO, Action.LEAVE)
+    latest = repeat(
+        leaving,
+        settings,
+        say,
+        settings.timing.bootstrap_timeout,
+        lambda t: t.decision.action in done and t.observation is not None,
+    )
+    return DONE if latest.decision.action in done else latest.exit_code
+
+
+class Leaving:
+    """The metadata of a node that a person takes out."""
+
+    def __init__(self, world: World) -> None:
+        self.me = world.metadata.me
+
+    def taken(self) -> bool:
+        return True
+
+
+def settled(latest: Turn) -> bool:
+    """Healthy, and nothing left to do that the next turn would do at once."""
+    return latest.decision.action is Action.HEALTHY
+
+
+__all__ = ["NO_QUORUM", "Say", "Turn", "ZkbootError", "bootstrap", "leave", "plan", "recover", "turn", "wait"]

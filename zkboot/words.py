@@ -1,0 +1,366 @@
+"""The design's words, derived from one observation: dead, lost, survivor, registered, target, tolerance. Pure.
+
+Each property may be asked only where the facts it names are known; the policy's rows see to that.
+"""
+
+from functools import cached_property
+
+from zkboot.model import (
+    Archive,
+    Configuration,
+    Data,
+    DiskState,
+    Group,
+    Holds,
+    Identity,
+    Instance,
+    Mode,
+    Observation,
+    Quorum,
+    Record,
+    Report,
+    Role,
+    Server,
+    State,
+    Unknown,
+)
+
+NO_QUORUM = "no quorum"
+TOO_FEW = "too few voters"
+ALONE = "one claimant alone"
+REGISTERED = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
+
+
+def absent(instance_id: str) -> str:
+    """The condition's name: EC2 answers for this node, yet does not know that instance."""
+    return f"not listed {instance_id}"
+
+
+def majority(voters: int) -> int:
+    return voters // 2 + 1
+
+
+def target(desired: int, max_voters: int) -> int:
+    """How many voters the group's size asks for: all up to two, above that the largest odd number within both."""
+    size = min(max_voters, max(desired, 1))
+    return size if size <= 2 or size % 2 else size - 1
+
+
+class Words:
+    """One observation, read in the design's words."""
+
+    def __init__(self, seen: Observation) -> None:
+        self.seen = seen
+
+    # --- facts with their unknowns taken off
+
+    @cached_property
+    def record(self) -> Record | None:
+        """The record where there is one and it could be read."""
+        return self.seen.record if isinstance(self.seen.record, Record) else None
+
+    @cached_property
+    def quorum(self) -> Quorum | None:
+        return self.seen.quorum if isinstance(self.seen.quorum, Quorum) else None
+
+    @cached_property
+    def group(self) -> Group | None:
+        return self.seen.group if isinstance(self.seen.group, Group) else None
+
+    @cached_property
+    def reports(self) -> dict[str, Report]:
+        return {} if isinstance(self.seen.reports, Unknown) else dict(self.seen.reports)
+
+    @cached_property
+    def own_report(self) -> Report | None:
+        return self.reports.get(self.seen.me.instance_id)
+
+    @cached_property
+    def promised(self) -> bool:
+        """An `empty` promise of this node stands: in its report, or in the root disk's copy until `joining` and the
+        record's raise
+        ended it. A seed's fence is that raise."""
+        if self.own_report is not None and self.own_report.holds is Holds.EMPTY:
+            return True
+        fenced = self.is_seed and self.of_generation and self.record is not None and self.record.started
+        return self.seen.disk.promised and not (fenced and self.own_report is not None)
+
+    @cached_property
+    def serves(self) -> bool:
+        return self.seen.server.running and self.seen.server.mode is not Mode.NONE
+
+    # --- this node
+
+    @cached_property
+    def is_seed(self) -> bool:
+        return self.record is not None and self.record.seed == self.seen.me.instance_id
+
+    @cached_property
+    def claimed_id(self) -> int | None:
+        """The server id that the record says is this node's."""
+        members = self.record.members if self.record else {}
+        return next((i for i, claim in members.items() if claim.instance_id == self.seen.me.instance_id), None)
+
+    @cached_property
+    def own_id(self) -> int | None:
+        """The claimed server id; where the record cannot be read or names nobody for it, the generation file's."""
+        if self.claimed_id is not None or (self.record is not None and self.seen.disk.server_id in self.record.members):
+            return self.claimed_id
+        return self.seen.disk.server_id
+
+    @cached_property
+    def own_server(self) -> Server | None:
+        """This node in the quorum's configuration: by its own id, at its own address."""
+        if self.quorum is None or self.own_id is None:
+            return None
+        return self.is_own(self.quorum.configuration)
+
+    def is_own(self, configuration: Configuration | None) -> Server | None:
+        """This node's own line in that configuration, or None."""
+        if configuration is None or self.own_id is None:
+            return None
+        server = configuration.server(self.own_id)
+        return server if server is not None and server.address == self.seen.me.address else None
+
+    @cached_property
+    def of_generation(self) -> bool:
+        """The own disk's generation file names the record's generation."""
+        identity = self.seen.disk.identity
+        return self.record is not None and identity == Identity(self.record.cluster_id, self.record.generation)
+
+    @cached_property
+    def fenced_creation(self) -> bool:
+        """The marked disk that this node built as the seed, and whose fence stands."""
+        disk = self.seen.disk
+        started = disk.fenced or (self.of_generation and self.is_seed and self.record is not None and self.record.started)
+        return disk.state is DiskState.EMPTY and disk.marked and disk.seeded and started
+
+    # --- instances
+
+    def dead(self, instance_id: str) -> bool:
+        """EC2 says terminated; or an answer that lists this node did not know it, twice, long enough after its claim."""
+        if self.group is None or instance_id == self.seen.me.instance_id:
+            return False
+        instance = self.group.instances.get(instance_id)
+        if instance is not None:
+            return instance.state == "terminated"
+        held = self.seen.held.get(absent(instance_id))
+        claimed = (
+            [claim.claimed for claim in self.record.members.values() if claim.instance_id == instance_id] if self.record else []
+        )
+        old_enough = all(self.group.date - at > self.seen.limits.consistency for at in claimed)
+        return self.group.lists_me and old_enough and held is not None and held.seconds > self.seen.limits.staleness
+
+    def instance_of(self, server: Server) -> str | None:
+        """Who holds that server, by id and address: from the record, else by its own report (an adopted ensemble's member)."""
+        claim = self.record.members.get(server.id) if self.record else None
+        if claim is not None and claim.address == server.address:
+            return claim.instance_id
+        for report in self.reports.values():
+            if report.server_id == server.id and report.address == server.address:
+                return report.instance_id
+        return None
+
+    def server_dead(self, server: Server) -> bool:
+        holder = self.instance_of(server)
+        return holder is not None and self.dead(holder)
+
+    def leaving(self, server: Server) -> bool:
+        """The group is taking that server's instance."""
+        holder = self.instance_of(server)
+        instance = self.group.instances.get(holder) if self.group and holder else None
+        return instance is not None and (
+            instance.lifecycle.startswith("Terminating") or instance.state in ("shutting-down", "terminated")
+        )
+
+    @cached_property
+    def registered(self) -> tuple[Instance, ...]:
+        """Living, in the group, its report written."""
+        assert self.group is not None
+        return tuple(
+            i
+            for i in sorted(self.group.instances.values())
+            if i.lifecycle in REGISTERED and i.state in ("pending", "running") and i.id in self.reports
+        )
+
+    @cached_property
+    def target(self) -> int:
+        assert self.group is not None
+        return target(self.group.desired, self.seen.limits.max_voters)
+
+    # --- with a quorum
+
+    @cached_property
+    def voters_serving(self) -> tuple[Server, ...]:
+        assert self.quorum is not None
+        return tuple(s for s in self.quorum.configuration.voters if s.id in self.quorum.serving)
+
+    @cached_property
+    def dead_voters(self) -> tuple[Server, ...]:
+        assert self.quorum is not None
+        return tuple(s for s in self.quorum.configuration.voters if self.server_dead(s))
+
+    @cached_property
+    def spares(self) -> tuple[Server, ...]:
+        """Observers in step that may become voters, those in the zone with the fewest voters first."""
+        assert self.quorum is not None
+        zones = [self.zone(v) for v in self.quorum.configuration.voters if not self.server_dead(v)]
+        ready = (s for s in self.quorum.configuration.observers if s.id in self.quorum.serving and not self.leaving(s))
+        return tuple(sorted(ready, key=lambda s: (zones.count(self.zone(s)), s.id)))
+
+    def zone(self, server: Server) -> str:
+        claim = self.record.members.get(server.id) if self.record else None
+        return claim.zone if claim else ""
+
+    @cached_property
+    def claimants(self) -> tuple[Server, ...]:
+        """Other living nodes whose claimed id is in no configuration yet, and whose server follows in step."""
+        assert self.quorum is not None and self.record is not None
+        return tuple(
+            Server(server_id, claim.address)
+            for server_id, claim in sorted(self.record.members.items())
+            if claim.instance_id != self.seen.me.instance_id
+            and self.quorum.configuration.server(server_id) is None
+            and claim.address in self.quorum.synced
+            and not self.dead(claim.instance_id)
+            and not self.leaving(Server(server_id, claim.address))
+        )
+
+    # --- without a quorum
+
+    @cached_property
+    def disks(self) -> dict[str, Configuration]:
+        """The committed configurations on the disks of the record's generation, by instance id; the own disk read directly."""
+        assert self.record is not None
+        identity = Identity(self.record.cluster_id, self.record.generation)
+        found = {
+            r.instance_id: r.data.committed
+            for r in self.reports.values()
+            if r.identity == identity and r.data is not None and r.data.committed
+        }
+        found.pop(self.seen.me.instance_id, None)
+        disk = self.seen.disk
+        if self.of_generation and disk.state is DiskState.DATA and disk.data is not None and disk.data.committed is not None:
+            found[self.seen.me.instance_id] = disk.data.committed
+        elif self.of_generation and self.fenced_creation and self.own_id is not None:
+            found[self.seen.me.instance_id] = Configuration(0, (Server(self.own_id, self.seen.me.address),))
+        return found
+
+    @cached_property
+    def voters(self) -> tuple[Server, ...]:
+        """Those of the newest committed configuration on any disk of the generation; none where no such disk is left."""
+        newest = max(self.disks.values(), key=lambda c: c.version, default=None)
+        return newest.voters if newest else ()
+
+    def lost(self, server: Server) -> bool:
+        """Dead; or living, with a report that says `empty`. Nothing else is."""
+        holder = self.instance_of(server)
+        if holder is None:
+            return False
+        report = self.reports.get(holder)
+        return self.dead(holder) or (report is not None and report.holds is Holds.EMPTY)
+
+    @cached_property
+    def remaining(self) -> tuple[Server, ...]:
+        return tuple(v for v in self.voters if not self.lost(v))
+
+    @cached_property
+    def too_few(self) -> bool:
+        return len(self.remaining) < majority(len(self.voters))
+
+    @cached_property
+    def seed_alone(self) -> bool:
+        """No disk of the generation has a voter but the seed."""
+        assert self.record is not None
+        return all(self.instance_of(v) == self.record.seed for configuration in self.disks.values() for v in configuration.voters)
+
+    @cached_property
+    def seed_gone(self) -> bool:
+        """The seed is dead, or has promised that its disk is empty."""
+        assert self.record is not None
+        report = self.reports.get(self.record.seed)
+        return self.dead(self.record.seed) or (report is not None and report.holds is Holds.EMPTY)
+
+    @cached_property
+    def living(self) -> tuple[str, ...]:
+        """The members' instances that are not dead."""
+        assert self.record is not None
+        return tuple(
+            sorted({c.instance_id for c in self.record.members.values() if not self.dead(c.instance_id)} | self.voters_living)
+        )
+
+    @cached_property
+    def voters_living(self) -> set[str]:
+        holders = (self.instance_of(v) for v in self.voters)
+        return {h for h in holders if h is not None and not self.dead(h)}
+
+    def valid(self, instance_id: str) -> bool:
+        """That member's word counts now: an `empty` always; `data` when written after too few were found, at the
+        record's revision."""
+        assert self.record is not None
+        report = self.reports.get(instance_id)
+        if report is None:
+            return False
+        if report.holds is Holds.EMPTY:
+            return True
+        since = self.seen.held.get(TOO_FEW)
+        return (
+            report.holds is Holds.DATA
+            and since is not None
+            and report.modified > since.since
+            and report.revision == self.record.revision
+        )
+
+    @cached_property
+    def holdings(self) -> tuple[tuple[tuple[int, int], str, Archive | None], ...]:
+        """What the living hold, best first: (epoch, zxid), instance id, and the archive it lies in (None: the disk).
+
+        Nothing of a generation before the last created one counts: its loss was decided when a later one was created.
+        """
+        assert self.record is not None
+        found: list[tuple[tuple[int, int], str, Archive | None]] = []
+        for instance_id in self.living:
+            report = self.reports.get(instance_id)
+            if report is None:
+                continue
+            if report.holds is Holds.DATA and report.data is not None and self.counts(report.identity):
+                found.append((rank(report.data), instance_id, None))
+            found += [
+                ((a.current_epoch, a.zxid), instance_id, a)
+                for a in report.archives
+                if self.counts(a.identity) and a.identity is not None and self.record.generation not in self.record.created
+            ]
+        return tuple(sorted(found, key=lambda h: (-h[0][0], -h[0][1], h[2] is not None, h[1])))
+
+    def counts(self, identity: Identity | None) -> bool:
+        """Data of this cluster, of the last created generation or one begun after it."""
+        if self.record is None or identity is None or identity.cluster_id != self.record.cluster_id:
+            return False
+        return identity.generation >= max(self.record.created, default=0)
+
+    # --- for sentences
+
+    def name(self, server: Server) -> str:
+        """`server 2 (i-0abc, 10.0.0.2)`"""
+        holder = self.instance_of(server)
+        return f"server {server.id} ({holder + ', ' if holder else ''}{server.address})"
+
+    def names(self, servers: tuple[Server, ...]) -> str:
+        return ", ".join(self.name(s) for s in servers) or "none"
+
+
+def rank(data: Data) -> tuple[int, int]:
+    """The order of election: (currentEpoch, last zxid)."""
+    return data.current_epoch, data.zxid
+
+
+def tolerance(serving: int, voters: int) -> int:
+    """How many more serving voters may fail before the quorum is lost."""
+    return serving - majority(voters)
+
+
+def role_of(server: Server | None) -> str:
+    return "no member" if server is None else ("voter" if server.role is Role.PARTICIPANT else "observer")
+
+
+__all__ = ["ALONE", "NO_QUORUM", "TOO_FEW", "State", "Words", "absent", "majority", "rank", "role_of", "target", "tolerance"]

@@ -1,0 +1,189 @@
+"""ZooKeeper's transaction logs and snapshots, verified by content and read as a stream.
+
+Formats: `FileTxnLog`, `FileSnap`, `SnapStream` and `Util` in ZooKeeper's `server/persistence` (3.9), all numbers big-endian.
+
+Log `log.<zxid of its first record, hex>`: a 16-byte header (`ZKLG`, int 2, long), then records: long Adler32 of the payload, int
+length, payload, `B`. The payload begins with long session, int cxid, long zxid, long time (ms), int type. A length of 0 ends the
+file: the rest is preallocation, all zero.
+
+Snapshot `snapshot.<zxid, hex>[.gz]`: `ZKSN`, int 2, long -1, the tree, a seal; since 3.6 a digest (long zxid, int version, long
+digest) and a seal; since 3.9 long zxid and a seal. A seal is long Adler32 of everything before it, int 1, `/`.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple, cast
+
+from zkboot.errors import Damaged, UnknownFact
+
+LOG = "log"
+SNAPSHOT = "snapshot"
+
+LOG_HEADER = struct.Struct(">4siq")
+RECORD_HEADER = struct.Struct(">qi")
+RECORD_ZXID = struct.Struct(">q")
+ZXID_AT = 12  # in a payload
+RECORD_END = b"B"
+
+SEAL = struct.Struct(">qi1s")
+DIGEST = struct.Struct(">qiq")
+LAST_ZXID = struct.Struct(">q")
+PIECE = 1 << 20
+ZEROS = bytes(PIECE)
+
+
+class Named(NamedTuple):
+    """A log or snapshot by its name."""
+
+    zxid: int
+    path: str
+
+
+class Snapshot(NamedTuple):
+    """A whole snapshot: `zxid` is its name's, `fuzzy_end` the last transaction that may have touched it while it was written."""
+
+    zxid: int
+    fuzzy_end: int
+    size: int  # bytes of the file
+
+
+class LogEnd(NamedTuple):
+    """Where a log's whole records end, and whether something unfinished follows."""
+
+    offset: int
+    torn: bool
+
+
+class Record(NamedTuple):
+    zxid: int
+    offset: int  # of its first byte
+    end: int
+
+
+def named(folder: str, kind: str) -> list[Named]:
+    """The logs or snapshots of a version-2 folder, oldest first, chosen by name as ZooKeeper does. Raises OSError."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(Named(zxid, f"{folder}/{name}") for name in names if (zxid := zxid_of_name(name, kind)) >= 0)
+
+
+def zxid_of_name(name: str, kind: str) -> int:
+    """The zxid in a file's name; -1 when it is no such file. What follows a second dot does not count, for ZooKeeper neither."""
+    parts = name.split(".")
+    if len(parts) < 2 or parts[0] != kind:
+        return -1
+    try:
+        return int(parts[1], 16)
+    except ValueError:
+        return -1
+
+
+def read_log(path: str, largest: int) -> Iterator[Record]:
+    """The whole records of a log, each verified, in order; ends at the first length of 0 and at an unfinished last record.
+
+    `largest` is the longest payload in bytes that a server accepts. An empty file has no records, as for ZooKeeper 3.9.
+    Raises Damaged naming file and offset: no header, a wrong checksum, an impossible length, anything but zeros after the end.
+    """
+    with open(path, "rb", buffering=PIECE) as file:
+        header = file.read(LOG_HEADER.size)
+        if not header:
+            return
+        if len(header) < LOG_HEADER.size or header[:8] != b"ZKLG\x00\x00\x00\x02":
+            raise Damaged(f"{path}, offset 0: not the header of a transaction log")
+        offset = LOG_HEADER.size
+        while (record := _read_record(file, path, offset, largest)) is not None:
+            yield record
+            offset = record.end
+        _expect_zeros(file, path)
+
+
+def _read_record(file: BinaryIO, path: str, offset: int, largest: int) -> Record | None:
+    head = file.read(RECORD_HEADER.size)
+    if len(head) < RECORD_HEADER.size:
+        return None
+    checksum, length = RECORD_HEADER.unpack(head)
+    if length in (0, -1):
+        return None
+    if not 0 < length <= largest:
+        raise Damaged(f"{path}, offset {offset}: a record of {length} bytes (at most {largest} are possible)")
+    payload, end = file.read(length), file.read(1)
+    if end != RECORD_END:
+        return None  # it was being written when the power went: nobody was told that it is safe
+    if zlib.adler32(payload) != checksum:
+        raise Damaged(f"{path}, offset {offset}: a record fails its checksum")
+    if length < ZXID_AT + RECORD_ZXID.size:
+        raise Damaged(f"{path}, offset {offset}: a record of {length} bytes is too short for a transaction")
+    return Record(RECORD_ZXID.unpack_from(payload, ZXID_AT)[0], offset, offset + RECORD_HEADER.size + length + 1)
+
+
+def _expect_zeros(file: BinaryIO, path: str) -> None:
+    while piece := file.read(PIECE):
+        if piece != ZEROS[: len(piece)]:
+            at = file.tell() - len(piece.lstrip(b"\0"))
+            raise Damaged(f"{path}, offset {at}: bytes after the end of the records")
+
+
+def is_sealed(path: str) -> bool:
+    """Whether ZooKeeper would try to load this snapshot: a plain one must end with a seal. Raises OSError."""
+    if path.endswith((".gz", ".snappy")):
+        return os.stat(path).st_size >= 10
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size < 10:
+            return False
+        file.seek(size - 5)
+        return file.read(5) == b"\x00\x00\x00\x01/"
+
+
+def read_snapshot(path: str) -> Snapshot:
+    """Verify a snapshot from its first byte to its last seal.
+
+    Raises Damaged naming file and offset, UnknownFact for Snappy's compression, OSError.
+    """
+    with open(path, "rb") as plain:
+        size = os.fstat(plain.fileno()).st_size
+        if path.endswith(".gz"):
+            import gzip
+
+            try:
+                return _verify(cast(BinaryIO, gzip.GzipFile(fileobj=plain)), path, size)
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise Damaged(f"{path}, offset {plain.tell()}: not whole gzip data: {error}") from error
+        if path.endswith(".snappy"):
+            raise UnknownFact(f"{path}: zkboot cannot verify Snappy; set snapshot.compression.method to GZIP or leave it out")
+        return _verify(plain, path, size)
+
+
+def _verify(file: BinaryIO, path: str, size: int) -> Snapshot:
+    """Checksum everything but the tail as it streams by, then the seals in the tail."""
+    kept = 3 * SEAL.size + DIGEST.size + LAST_ZXID.size
+    checksum, offset, tail = 1, 0, b""
+    while piece := file.read(PIECE):
+        tail += piece
+        if offset == 0 and tail[:8] != b"ZKSN\x00\x00\x00\x02"[: len(tail)]:
+            raise Damaged(f"{path}, offset 0: not the header of a snapshot")
+        done = max(len(tail) - kept, 0)
+        checksum = zlib.adler32(tail[:done], checksum)
+        offset, tail = offset + done, tail[done:]
+
+    def sealed_to(end: int) -> bool:
+        """Whether a seal that ends `end` bytes before the file's end is right."""
+        at = len(tail) - end - SEAL.size
+        if at < 0:
+            return False
+        value, length, root = SEAL.unpack_from(tail, at)
+        return (value, length, root) == (zlib.adler32(tail[:at], checksum), 1, b"/")
+
+    if not sealed_to(0):
+        raise Damaged(f"{path}, offset {max(offset + len(tail) - SEAL.size, 0)}: the snapshot's last seal is missing or wrong")
+    zxid = zxid_of_name(os.path.basename(path), SNAPSHOT)
+    newer = SEAL.size + LAST_ZXID.size
+    end = newer if sealed_to(newer) else 0
+    if sealed_to(end + SEAL.size + DIGEST.size):
+        digest = DIGEST.unpack_from(tail, len(tail) - end - SEAL.size - DIGEST.size)
+        return Snapshot(zxid, max(zxid, digest[0]), size)
+    return Snapshot(zxid, zxid, size)

@@ -1,0 +1,57 @@
+"""The own server and the ensemble as it answers: ServerApi on real servers."""
+
+import os
+from typing import TYPE_CHECKING
+
+from zkboot.model import Change, Configuration, Identity, Mode, Process
+from zkboot.world import Peer, View
+from zkboot.zookeeper import configuration, files, fourletter, membership, service
+
+if TYPE_CHECKING:
+    from zkboot.settings import Settings
+
+
+class NodeServer:
+    """See zkboot.world.ServerApi."""
+
+    def __init__(self, settings: "Settings") -> None:
+        self._settings = settings
+        self._service = service.of(settings)
+        self._port = settings.zookeeper.client_port
+        self._timeout = settings.timing.client_timeout
+
+    def process(self) -> Process:
+        age = self._service.age()
+        if age is None:
+            return Process(running=False)
+        return Process(running=True, age=age, mode=self._own_mode())
+
+    def start(self) -> None:
+        self._service.start()
+
+    def stop(self) -> None:
+        self._service.stop()
+
+    def ask(self, addresses: frozenset[str]) -> dict[str, Peer | None]:
+        answers = fourletter.ask([(address, self._port) for address in addresses], self._settings.timing.ask_timeout)
+        return {address: peer for (address, _), peer in answers.items()}
+
+    def view(self, address: str) -> View:
+        return membership.view(address, self._port, self._timeout)
+
+    def reconfigure(self, address: str, password: str, change: Change) -> Configuration:
+        return membership.reconfigure(address, self._port, self._timeout, password, change)
+
+    def prove(self, address: str, password: str, identity: Identity) -> None:
+        membership.prove(address, self._port, self._timeout, password, identity)
+
+    def _own_mode(self) -> Mode:
+        node = self._settings.node
+        with files.unknown_on_error():
+            server_id = files.read_text(os.path.join(node.data_dir, "myid"))
+            own = configuration.own_server(node.conf_dir, int(server_id)) if server_id else None
+        if own is None:
+            return Mode.NONE
+        endpoint = own.address, own.client_port
+        peer = fourletter.ask([endpoint], self._settings.timing.ask_timeout)[endpoint]
+        return peer.mode if peer is not None else Mode.NONE
