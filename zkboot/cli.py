@@ -76,9 +76,26 @@ COMMANDS = {
         "Checks the settings whole on the way: every problem is named with file, line and key.",
         "zkboot config --set zookeeper.tick_time=1000",
     ),
+    "reseed": Help(
+        "a person's way out: go on from what this node holds",
+        "Too few voters remain, and zkboot halted: every living member stops and reports, then this node seeds the next\n"
+        "generation from its own disk, and the others join it. What they held beyond it is kept in their archives.\n"
+        "`zkboot plan` says who holds the most. Asks for the cluster's name.",
+        "zkboot reseed",
+    ),
+    "create": Help(
+        "a person's way out: begin again with an empty tree",
+        "Everything the members hold is archived on them, and a new, empty generation is created. Asks for the cluster's name.",
+        "zkboot create --accept-data-loss",
+    ),
+    "adopt": Help(
+        "take the cluster over into the group that this node belongs to",
+        "For a group that was replaced by another: the record follows to this node's group. Asks for the cluster's name.",
+        "zkboot adopt",
+    ),
     "version": Help("show the version", "", "zkboot version"),
 }
-LATER = ("backup", "backups", "verify", "restore", "reseed", "create", "adopt", "pause", "resume")
+LATER = ("backup", "backups", "verify", "restore", "pause", "resume")
 
 
 class Ended(BaseException):
@@ -172,9 +189,23 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        _add_own(command, name)
         # What stands before the command's name must not be overwritten by a default after it.
         _add_common(command, "set_after", config=argparse.SUPPRESS, switch=argparse.SUPPRESS)
     return parser
+
+
+def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
+    """The options that only a person's commands have."""
+    if name not in ("reseed", "create", "adopt"):
+        return
+    parser.add_argument("--confirm", metavar="CLUSTER", default="", help="the cluster's name, instead of typing it when asked")
+    if name == "adopt":
+        return
+    parser.add_argument("--replace-live", action="store_true", help="also while an ensemble serves: it is stopped for this")
+    parser.add_argument("--abort", action="store_true", help="withdraw the command that stands in the record")
+    if name == "create":
+        parser.add_argument("--accept-data-loss", action="store_true", help="say that the tree may be lost; required")
 
 
 def _add_common(parser: argparse.ArgumentParser, overrides: str, config: object, switch: object) -> None:

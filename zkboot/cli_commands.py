@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from zkboot import __version__, say
 from zkboot.clock import NodeClock
-from zkboot.errors import DONE, ZkbootError
+from zkboot.errors import DONE, UsageError, ZkbootError
 from zkboot.lock import node_lock
 from zkboot.settings import load, load_with_origins
 from zkboot.settings_keys import EXTRA, KEYS, Settings
@@ -77,6 +77,46 @@ def config(options: argparse.Namespace) -> int:
     for name, text, source in texts:
         print(f"{name:{widths[0]}}  {text:{widths[1]}}  {source}")
     return DONE
+
+
+def reseed(options: argparse.Namespace) -> int:
+    return _replace(options, "reseed", "stops every member and goes on from what this node alone holds")
+
+
+def create(options: argparse.Namespace) -> int:
+    if not (options.accept_data_loss or options.abort):
+        raise UsageError("zkboot create begins with an empty tree: say --accept-data-loss too")
+    return _replace(options, "create", "stops every member and begins with an EMPTY tree")
+
+
+def adopt(options: argparse.Namespace) -> int:
+    from zkboot import commands
+
+    settings = load(options.config, options.set)
+    _confirm(options, settings, "makes the record follow to the group of this node")
+    with node_lock(settings.node.state_dir, _patience(settings), _speaker(options), NodeClock()):
+        _speaker(options)(commands.follow_group(world(settings), settings))
+    return DONE
+
+
+def _replace(options: argparse.Namespace, command: str, effect: str) -> int:
+    from zkboot import commands
+
+    settings = load(options.config, options.set)
+    if options.abort:
+        _speaker(options)(commands.abort(world(settings), settings))
+        return DONE
+    _confirm(options, settings, effect)
+    return _loop(options, lambda w, s, tell: commands.replace(w, s, tell, command, options.replace_live), _patience)
+
+
+def _confirm(options: argparse.Namespace, settings: Settings, effect: str) -> None:
+    """A person types the cluster's name; anything else changes nothing. Raises UsageError."""
+    typed = options.confirm
+    if not typed and sys.stdin.isatty():
+        typed = input(f"`zkboot {options.command}` {effect}.\nType the cluster's name to go on: ")
+    if typed.strip() != settings.cluster:
+        raise UsageError(f"nothing was done: to confirm give the cluster's name, --confirm {settings.cluster}")
 
 
 def version(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ does nothing else until the intent is carried out or withdrawn. It goes on once 
 
 from zkboot import record as records
 from zkboot.actions import EPOCH_MARGIN, Act, highest_epoch, password, put_report
-from zkboot.errors import DONE, FAILED, Halted, Stale, UnknownFact, ZkbootError
+from zkboot.errors import FAILED, Halted, ZkbootError
 from zkboot.model import Action, Change, Decision, DiskState, Holds, Intent, Quorum, Record, Report, State
 from zkboot.notes import Notes
 from zkboot.observe import Seen, observe
@@ -155,4 +155,14 @@ def abort(world: World, settings: Settings) -> str:
     return f"`{record.intent.command}` from {record.intent.instance_id} is withdrawn; the members start again with what they hold"
 
 
-__all__ = ["DONE", "Refused", "Stale", "UnknownFact", "abort", "replace"]
+def follow_group(world: World, settings: Settings) -> str:
+    """Make the record follow to this node's group: the group of before was replaced, its ensemble or its data goes on."""
+    found = observe(world, settings, Notes(world))
+    record, me = known_record(found), found.observation.me
+    if record.scope == me.scope:
+        raise Refused(f"the record is of this node's group {me.scope.group} already: nothing to adopt")
+    with step("follow group"):
+        records.replace(world.store, settings.cluster, record._replace(scope=me.scope), found.etag)
+    return (
+        f"cluster {settings.cluster} follows from group {record.scope.group} to {me.scope.group}; its instances join from now on"
+    )

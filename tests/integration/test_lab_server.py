@@ -126,3 +126,9 @@ def test_another_terminal_sees_and_commands_the_region(trio: Group) -> None:
     typed("kill", machine.instance_id)
     trio.wait_until(lambda: machine.server_pid not in (0, pid), "the server runs again", 30)
     wait_serving(trio)
+
+
+def test_a_partition(trio: Group) -> None:
+    """The minority's server stops serving, the majority goes on, and all serve again once it is over."""
+    with pytest.raises(NotPossibleHere), trio.region.partition(trio.living[:1], trio.living[1:]):
+        pass

@@ -44,7 +44,7 @@ class Imds:
                 """Silent: `calls` tells."""
 
         self._server = ThreadingHTTPServer((address, port), Handler)
-        self.url = f"http://{address}:{port}"
+        self.url = f"http://{address}:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def close(self) -> None:

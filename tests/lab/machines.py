@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from tests.lab import ensemble, processes
 from tests.lab.errors import LabError, NotPossibleHere
+from tests.lab.network import Network
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOGS = ("cloud-init-output.log", "recover.log", "machine.log")
@@ -27,6 +28,7 @@ class Site(NamedTuple):
     address: str
     zone: str
     root: Path
+    network: Network
     command: tuple[str, ...]  # the program, before its arguments
     settings: Mapping[str, Any]  # zkboot.toml, as tables
     environment: Mapping[str, str]
@@ -42,6 +44,7 @@ class Machine:
         self.zone = site.zone
         self.root = site.root
         self.settings = site.settings
+        self.network = site.network
         self.command = list(site.command)
         self.environment = dict(site.environment) | {processes.MARK: str(site.root), "PYTHONPATH": str(CHECKOUT)}
         self._init: subprocess.Popen[bytes] | None = None
@@ -83,7 +86,7 @@ class Machine:
         (self.root / "boot.json").unlink(missing_ok=True)
         with open(self.root / "machine.log", "ab") as log:
             self._init = subprocess.Popen(
-                [sys.executable, "-m", "tests.lab.machine", str(self.root)],
+                self.network.boot([sys.executable, "-m", "tests.lab.machine", str(self.root)]),
                 cwd=self.root,
                 env=self.environment,
                 stdin=subprocess.PIPE,
@@ -91,6 +94,7 @@ class Machine:
                 stderr=log,
                 start_new_session=True,
             )
+        self.network.plug(self._init, self.address)
 
     def power_cut(self) -> None:
         """Every process at once, without a warning."""
@@ -163,8 +167,9 @@ class Machine:
 
     def start_zkboot(self, *arguments: str) -> subprocess.Popen[str]:
         """One more zkboot on this machine, as if typed on it."""
+        command = [*self.command, *arguments]
         return subprocess.Popen(
-            [*self.command, *arguments],
+            self.network.typed(self._init.pid, command) if self._init and self.on else command,
             cwd=self.root,
             env=self.typed_environment(),
             stdin=subprocess.DEVNULL,
@@ -222,6 +227,18 @@ class Machine:
     @property
     def stopped_at_step(self) -> bool:
         return (self.root / "step-done").exists()
+
+    # Network
+
+    def lose_packets_to(self, other: "Machine") -> None:
+        assert self._init is not None
+        self.network.cut(self._init.pid, [other.address])
+
+    def reach_again(self, other: "Machine") -> None:
+        """A machine that is off, or has rebooted meanwhile, has forgotten the loss."""
+        assert self._init is not None
+        if self.on:
+            self.network.mend(self._init.pid, [other.address])
 
     # Disks
 

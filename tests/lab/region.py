@@ -11,11 +11,10 @@ with Region() as region:
 import json
 import os
 import shutil
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from string import Template
 from types import TracebackType
@@ -37,14 +36,13 @@ from tests.lab.group import Group, GroupPlan
 from tests.lab.iam import ACCOUNT, ADMIN_KEY, ADMIN_SECRET, PARTITION
 from tests.lab.imds import Imds, Tree
 from tests.lab.machines import CHECKOUT, Machine, Site
+from tests.lab.network import Loopback, Network
 from tests.lab.settings import settings
 
 REGION = "eu-west-1"
 ZONES = ("a", "b", "c")
 BUCKET = "zkboot-lab"
 AWS_PORT = 4566
-IMDS_PORT = 1338
-NETWORKS = range(77, 127)  # 127.77.0.0/16 and up: each living region has one of its own
 LAB = CHECKOUT / ".lab"
 POLICY = CHECKOUT / "terraform/policies/node.json.tftpl"
 CREDENTIAL_SECONDS = 6 * 3600
@@ -57,7 +55,8 @@ class Region:
     `path` holds the machines' roots; it is removed at the end, but kept after a failure, whose message names it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network | None = None) -> None:
+        self.network = network or Loopback()
         self.machines: dict[str, Machine] = {}  # by instance id, the terminated too
         self.groups: dict[str, Group] = {}
         self.story: list[tuple[float, str]] = []  # (seconds since the beginning, sentence)
@@ -81,9 +80,10 @@ class Region:
         return self
 
     def _open(self) -> None:
-        self.network, self.gateway = first_free_network(self._control)
+        self._stack.callback(self.network.close)
+        self._prefix, self.gateway = first_free(self.network, self._control)
         self._stack.callback(self.gateway.close)
-        self.path = LAB / f"127.{self.network}"
+        self.path = LAB / self.network.folder(self._prefix)
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir()
         self.endpoint = self.gateway.url
@@ -178,8 +178,8 @@ class Region:
         if aws_region not in self._vpcs:
             ec2 = ec2_backends[ACCOUNT][aws_region]
             first = 10 * len(self._vpcs) + 1
-            vpc = ec2.create_vpc(f"127.{self.network}.0.0/16")
-            cidrs = [f"127.{self.network}.{first + index}.0/24" for index in range(len(ZONES))]
+            vpc = ec2.create_vpc(f"{self._prefix}.0.0/16")
+            cidrs = [f"{self._prefix}.{first + index}.0/24" for index in range(len(ZONES))]
             self._vpcs[aws_region] = [
                 ec2.create_subnet(vpc.id, cidr, availability_zone=aws_region + zone).id
                 for cidr, zone in zip(cidrs, ZONES, strict=True)
@@ -190,7 +190,7 @@ class Region:
         group = self.group_of(asg)
         plan = group.plan
         root = self.path / instance.id
-        imds = Imds(instance.private_ip, IMDS_PORT, Metadata(self.autoscaling, instance, f"zkboot-{plan.key}"))
+        imds = Imds(*self.network.metadata(instance.private_ip), Metadata(self.autoscaling, instance, f"zkboot-{plan.key}"))
         self._imds[instance.id] = imds
         aws = {"bucket": BUCKET, "region": plan.aws_region, "endpoint_url": self.endpoint, "metadata_endpoint": imds.url}
         tables = settings(plan.cluster, aws, root, plan.settings)
@@ -208,6 +208,7 @@ class Region:
             address=instance.private_ip,
             zone=instance.availability_zone,
             root=root,
+            network=self.network,
             command=plan.command,
             settings=tables,
             environment=environment,
@@ -268,6 +269,19 @@ class Region:
             if machine.instance_id in group.machines:
                 return ec2_backends[ACCOUNT][group.plan.aws_region].get_instance(machine.instance_id)
         raise LabError(f"{machine} is of no group")
+
+    @contextmanager
+    def partition(self, side: Iterable[Machine], other: Iterable[Machine]) -> Iterator[None]:
+        """While this holds, no packet passes between the two sides; AWS and clients reach both. Needs Region(Namespaces())."""
+        pairs = [(a, b) for a in side for b in other]
+        pairs += [(b, a) for a, b in pairs]
+        for machine, unreachable in pairs:
+            machine.lose_packets_to(unreachable)
+        try:
+            yield
+        finally:
+            for machine, unreachable in pairs:
+                machine.reach_again(unreachable)
 
     # Faults of AWS. Each lasts until its end() or the end of its `with`.
 
@@ -430,30 +444,14 @@ class Metadata:
         }
 
 
-def first_free_network(control: Callable[[str, Mapping[str, Any]], Any]) -> tuple[int, Gateway]:
-    """The second byte of a 127.x/16 where nothing listens, and the gateway that holds it."""
-    busy = listening_networks()
-    for network in NETWORKS:
-        if network not in busy:
-            try:
-                return network, Gateway(f"127.{network}.0.2", AWS_PORT, control)
-            except (OSError, SystemExit):  # werkzeug exits when another was faster
-                continue
-    raise LabError(
-        f"each of 127.{NETWORKS.start}.0.0/16 to 127.{NETWORKS.stop - 1}.0.0/16 is in use: which regions still run? (.lab/)"
-    )
-
-
-def listening_networks() -> set[int]:
-    """Second bytes of the loopback addresses that somebody listens on (proc(5), /proc/net/tcp: state 0A)."""
-    found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:] if os.path.exists(table) else []:
-            _, local, _, state, *_ = line.split()
-            address = socket.inet_ntoa(bytes.fromhex(local.partition(":")[0][-8:])[::-1])
-            if state == "0A" and address.startswith("127."):
-                found.add(int(address.split(".")[1]))
-    return found
+def first_free(network: Network, control: Callable[[str, Mapping[str, Any]], Any]) -> tuple[str, Gateway]:
+    """The first address range where nothing listens, and the gateway that holds it."""
+    for prefix in network.prefixes():
+        try:
+            return prefix, Gateway(f"{prefix}.0.2", AWS_PORT, control)
+        except (OSError, SystemExit):  # werkzeug exits when another was faster
+            continue
+    raise LabError("every address range of the lab is in use: which regions still run? (.lab/)")
 
 
 def sweep() -> None:

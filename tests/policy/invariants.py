@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tests.policy.facts import Facts, rank
 from zkboot.model import Action, Decision, DiskState, Holds, State, Unknown
+from zkboot.policy import ACCEPTED
 from zkboot.words import NO_QUORUM, TOO_FEW
 
 Holding = Callable[[Facts, Decision], bool]
@@ -60,7 +61,7 @@ DECIDING: dict[Action, tuple[str, ...]] = {
     Action.RECONFIGURE: ("quorum", "record", "group"),
     Action.ADOPT: ("quorum", "record"),
     Action.WITHDRAW: ("quorum", "record", "reports", "disk"),
-    Action.REPORT: ("quorum", "record", "reports", "group", "disk"),
+    Action.REPORT: ("quorum", "record", "reports", "disk"),
     Action.START: ("quorum", "disk"),
     Action.RESTART: ("quorum",),
 }
@@ -119,17 +120,11 @@ def only_the_named_seed_builds_and_once(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.SEED)
 def a_seed_is_built_from_what_it_was_to_be_built_from(f: Facts, d: Decision) -> bool:
-    """A creation's disk is built where nothing lies, a reseed's from data or an archive of this node; never from nothing, never over data."""
+    """A creation's disk is built where nothing lies (or where a person accepted the loss), a reseed's from data or an archive of this node."""
     assert f.record is not None
     if f.record.state is State.CREATING:
-        return f.disk.state is DiskState.EMPTY and not f.disk.archives
+        return f.record.source == ACCEPTED or (f.disk.state is DiskState.EMPTY and not f.disk.archives)
     return f.record.state is State.RESTORING or f.holds_data or bool(f.own_sources)
-
-
-@invariant(Action.SEED)
-def a_seed_is_not_built_under_its_own_empty_report(f: Facts, d: Decision) -> bool:
-    """The seed raises its fence under a report that says `joining`, not `empty`: whoever reads the record after the fence would judge it lost."""
-    return not f.says_empty(f.me)
 
 
 @invariant(*STARTS)
@@ -260,7 +255,7 @@ def a_report_changes_only_when_it_is_no_longer_true(f: Facts, d: Decision) -> bo
 
 @invariant(Action.WITHDRAW)
 def a_promise_is_taken_back_only_over_data(f: Facts, d: Decision) -> bool:
-    """An `empty` promise is taken back only by a stopped node whose disk is loadable again."""
+    """An `empty` promise is taken back only by a stopped node whose disk holds data again."""
     return f.promised and f.holds_data and not f.running
 
 
@@ -370,8 +365,9 @@ def only_a_standing_command_is_obeyed(f: Facts, d: Decision) -> bool:
 
 @invariant()
 def the_clock_of_grace_runs_only_while_too_few_remain(f: Facts, d: Decision) -> bool:
-    """`too few voters` is noted exactly when no quorum is seen, all that judges is known, and too few remain."""
-    return (TOO_FEW in d.noted) == (f.seen.quorum is None and f.judged and not f.enough)
+    """`too few voters` is noted exactly when no quorum is seen and too few remain; while the facts that judge are unknown it stays as it was."""
+    due = (not f.enough) if f.judged else TOO_FEW in f.seen.held
+    return (TOO_FEW in d.noted) == (f.seen.quorum is None and due)
 
 
 @invariant()

@@ -278,13 +278,15 @@ def an_empty_node_starts_beside_its_seed(f: Facts, d: Decision) -> bool:
 
 @invariant()
 def a_report_that_is_no_longer_true_is_replaced(f: Facts, d: Decision) -> bool:
-    """A `joining` with nothing to join, and a promise over data, are replaced; so the judge hears of every living member."""
+    """A `joining` with nothing to join, and a promise over data that counts, are replaced; so the judge hears of every living member."""
     if f.seen.quorum is not None or not f.judged or f.disk.state is DiskState.UNKNOWN or not undisturbed(f) or (f.seen.taken is True):
         return True
-    if f.promised and f.holds_data:
+    assert f.record is not None
+    before = f.record.state is not State.CREATED and f.seed_gone and f.matters(f.disk.identity)
+    if f.promised and f.holds_data and (f.disk_is_ours or before):
         return d.action is Action.WITHDRAW
     joining = f.own is not None and f.own.holds is Holds.JOINING and not f.fenced_creation
-    over = joining and long_without(f) and not f.beside_seed and not (f.is_seed and not f.record.started)  # type: ignore[union-attr]
+    over = joining and long_without(f) and not f.beside_seed and not (f.is_seed and not f.record.started)
     starts = continues(f) and (not f.running or (not f.serving and f.seen.server.age > f.seen.limits.start))
     return not over or starts or d.action is Action.REPORT or d.action in (Action.START, Action.RESTART)
 

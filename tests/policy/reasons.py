@@ -82,7 +82,7 @@ def a_reconfiguration_names_the_servers(f: Facts, d: Decision) -> bool:
 @invariant(Action.LET_GO)
 def letting_go_says_that_the_group_takes_it(f: Facts, d: Decision) -> bool:
     """Who is let go says that the group takes it, and at zero without a quorum both."""
-    at_zero = f.quorum is None and (f.holds_any if hasattr(f, "holds_any") else f.disk.state is not DiskState.EMPTY)
+    at_zero = f.quorum is None and f.disk.state is not DiskState.EMPTY
     return "the group" in d.reason and (not at_zero or "zero" in d.reason)
 
 
@@ -135,7 +135,7 @@ def waiting_for_reports_names_the_silent(f: Facts, d: Decision) -> bool:
 @invariant(Action.WAIT)
 def waiting_for_the_seed_names_it(f: Facts, d: Decision) -> bool:
     """Who waits for a seed names it and its generation."""
-    if "the seed of generation" not in d.reason or f.record is None:
+    if d.row != 16 or f.record is None:
         return True
     return f.record.seed in d.reason and str(f.record.generation) in d.reason
 

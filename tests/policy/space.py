@@ -11,7 +11,7 @@ Impossible situations are left out by a rule with its reason (`RULES`). `python 
 from collections.abc import Callable, Iterator
 from itertools import combinations_with_replacement, islice, product
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.policy.scenery import (
     BACKUPS,
@@ -43,7 +43,7 @@ def promising(s: Situation) -> bool:
 RULES: tuple[Rule, ...] = (
     Rule("a report is `empty` only after the root disk's copy of the promise was written", lambda s: s.own == "empty" and not s.promise),
     Rule("a promise is given by a stopped server and taken back before the next start", lambda s: promising(s) and s.server != "stopped"),
-    Rule("`unknown` and `data` are reported only once the promise is taken back", lambda s: s.promise and s.own.split()[0] in ("unknown", "data")),
+    Rule("`unknown` is reported only where nothing was promised", lambda s: s.promise and s.own == "unknown"),
     Rule("the generation's seed holds its claim: both were written in one record", lambda s: " me" in s.record and s.claim != "mine"),
     Rule("an archive is told of where the disk was emptied", lambda s: s.archive and not s.disk.startswith(("empty", "damaged"))),
     Rule("a node builds a disk as seed only in a generation whose record names it", lambda s: "built" in s.disk and " me" not in s.record and s.record not in ("unknown", "absent")),
@@ -76,7 +76,7 @@ def possible(s: Situation) -> bool:
 # --- without a quorum
 
 # What the members can amount to, one of each kind that the design tells apart: enough, too few, seed gone, nothing known.
-OTHERS = (
+OTHERS: tuple[dict[str, Any], ...] = (
     {"other": ("runs", "data"), "third": ("runs", "data"), "too_few": "no"},
     {"other": ("runs", "empty"), "third": ("runs", "data"), "too_few": "no"},
     {"other": ("terminated", "data"), "third": ("terminated", "data"), "too_few": "long"},
@@ -88,20 +88,19 @@ OTHERS = (
     {"other": ("runs", "nothing"), "third": ("runs", "nothing"), "reports": "unknown", "group": "unknown"},
 )
 # What this node can amount to for the others' sake.
-OWN = (
+OWN: tuple[dict[str, Any], ...] = (
     {"disk": "data", "own": "data", "server": "young"},
-    {"disk": "data", "own": "data", "server": "young", "taken": "yes"},
     {"disk": "data", "own": "data stale", "server": "young"},
     {"disk": "data", "own": "data", "server": "stopped"},
     {"disk": "empty", "own": "empty", "promise": True, "server": "stopped"},
-    {"disk": "empty", "own": "empty", "promise": True, "server": "stopped", "archive": True},
+    {"disk": "empty", "own": "empty", "promise": True, "server": "stopped", "taken": "yes", "archive": True},
     {"disk": "data of an older generation", "own": "data of an older generation", "server": "stopped"},
     {"disk": "data of nobody", "own": "data of nobody", "server": "stopped"},
 )
 WITH_RECORD = tuple(r for r in RECORDS if r not in ("absent", "unknown"))
 
 
-def own_sides() -> Iterator[dict[str, object]]:
+def own_sides() -> Iterator[dict[str, Any]]:
     for disk, own, promise, server, no_quorum in product(DISKS, OWN_REPORTS, (False, True), SERVERS, ("short", "long")):
         if server in ("leads", "observes") or (promise and server != "stopped"):
             continue
@@ -133,9 +132,10 @@ def alone_other_side(record: str) -> Iterator[Alone]:
 
 def alone_judges(record: str) -> Iterator[Alone]:
     """EC2's answer that does not list this node, and single members: who is dead, and by whose word."""
-    for life, says, group, configuration, own in product(LIVES, SAYS, ("known", "does not list me", "unknown"), ("other", "me", "two", "none"), OWN):
+    groups, configurations, thirds = ("known", "does not list me", "unknown"), ("other", "me", "two", "none"), (("runs", "data"), ("runs", "empty"))
+    for life, says, third, group, configuration, own in product(LIVES, SAYS, thirds, groups, configurations, OWN):
         yield Alone(
-            record=record, configuration=configuration, group=group, other=(life, says), too_few="long", no_quorum="long", **own
+            record=record, configuration=configuration, group=group, other=(life, says), third=third, too_few="long", no_quorum="long", **own
         )
 
 
@@ -172,7 +172,7 @@ def alone_conflicts(record: str) -> Iterator[Alone]:
 
 # --- with a quorum
 
-ENSEMBLES = (
+ENSEMBLES: tuple[dict[str, Any], ...] = (
     {"voters": ("serves", "serves"), "desired": 3},
     {"voters": ("serves", "dead", "serves"), "desired": 3},
     {"voters": ("serves", "serves", "serves"), "desired": 3},
@@ -180,7 +180,7 @@ ENSEMBLES = (
     {"voters": ("serves", "serves"), "observers": ("spare",), "desired": 0},
 )
 PLACES = ("voter", "observer", "outside", "outside, my address another id's")
-NODES = (
+NODES: tuple[dict[str, Any], ...] = (
     {"place": "voter", "server": "leads"},
     {"place": "voter", "server": "leads", "taken": "yes"},
     {"place": "voter", "server": "follows", "taken": "yes"},

@@ -49,6 +49,7 @@ class Process:
         # following
         self.leader: Process | None = None
         self.synced_at = 0.0
+        self.behind = False  # cut off while the leader went on; what it missed arrives when the network is back
         # leading
         self.counter = 0
         self.heard: dict[Process, float] = {}
@@ -200,13 +201,16 @@ class Ensemble:
         assert leader is not None
         if self._connected(follower, leader) and leader.state is State.LEADING and follower in leader.heard:
             follower.heard[leader] = now
+            if follower.behind and follower.files.log is not None:
+                self._copy(leader, follower)
+            follower.behind = False
         elif (self._alive(leader) and (leader.state is not State.LEADING or follower not in leader.heard)) or (
             self._said_goodbye(leader) or now - follower.heard.get(leader, 0.0) > self._stale
         ):
             self._look(follower)
 
     def _look(self, process: Process) -> None:
-        process.state, process.leader, process.heard = State.LOOKING, None, {}
+        process.state, process.leader, process.heard, process.behind = State.LOOKING, None, {}, False
 
     def _take_over(self) -> None:
         """Joiners whose copy is complete hold the leader's data."""
@@ -315,7 +319,7 @@ class Ensemble:
         return leader.enough({leader, *self._receivers(leader)})
 
     def _receivers(self, leader: Process) -> list[Process]:
-        found = [f for f in leader.heard if f.leader is leader and self.in_step(f) and self._connected(leader, f)]
+        found = [f for f in leader.heard if f.leader is leader and self.in_step(f) and self._connected(leader, f) and not f.behind]
         return sorted(found, key=lambda p: p.address)
 
     def write(self, leader: Process, what: int | Identity) -> int | None:
@@ -336,6 +340,8 @@ class Ensemble:
     def _reached(self, leader: Process) -> list[Process]:
         """Who gets the next transaction; who misses it is cut off."""
         got = []
+        for follower in leader.heard:
+            follower.behind |= not self._connected(leader, follower)
         for follower in self._receivers(leader):
             if self._random.random() < self.drop:
                 del leader.heard[follower]

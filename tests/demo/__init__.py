@@ -1,0 +1,1 @@
+"""`make demo`: what the product does, in about a minute, on real servers in the lab's region."""

@@ -1,0 +1,91 @@
+"""The stage: one region at a time, reused from story to story for as long as its ensemble is healthy."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab.errors import NotReached
+from tests.lab.group import Group
+from tests.lab.region import LAB, Region
+from tests.scenarios.story import Orders
+
+
+class Stage:
+    """Opens regions. `region()` is a new one; `three()` an ensemble of three, that of the story before where it is whole."""
+
+    def __init__(self) -> None:
+        self._region: Region | None = None
+        self._three: Group | None = None
+
+    def region(self) -> Region:
+        self.close()
+        self._region = Region()
+        self._region.__enter__()
+        return self._region
+
+    def three(self) -> Group:
+        if self._three is None or not self._whole(self._three):
+            orders = Orders()
+            self._three = self.region().group(size=3, environment=orders)
+            self._three.wait_serving(3)
+        return self._three
+
+    def _whole(self, group: Group) -> bool:
+        group.scale(3)
+        try:
+            group.wait_serving(3)
+        except NotReached:
+            return False
+        return True
+
+    def close(self, keep_as: str = "") -> str:
+        """Ends the region; with `keep_as` the machines' folders stay, in the folder that is returned."""
+        region, self._region, self._three = self._region, None, None
+        if region is None:
+            return ""
+        if not keep_as:
+            region.__exit__(None, None, None)
+            return ""
+        region.__exit__(AssertionError, AssertionError(), None)
+        kept = LAB / "kept" / keep_as
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.parent.mkdir(exist_ok=True)
+        region.path.rename(kept)
+        return str(kept.relative_to(LAB.parent))
+
+    def last_words(self) -> str:
+        return self._region.last_words() if self._region else ""
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def region(stage: Stage) -> Region:
+    """A region of this story alone."""
+    return stage.region()
+
+
+@pytest.fixture
+def zk(stage: Stage) -> Group:
+    """An ensemble of three that serves. The story leaves it healthy."""
+    return stage.three()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: Any, call: Any) -> Any:
+    """After a failure: each machine's last words in the report, its folders kept, and a new region for the next story."""
+    report = yield
+    stage = item.funcargs.get("stage")
+    if report.failed and stage is not None:
+        words = stage.last_words()
+        name = "".join(c if c.isalnum() else "-" for c in item.name)
+        kept = stage.close(keep_as=name)
+        report.sections.append(("the lab", f"{words}\nthe machines' folders: {kept}"))
+    return report

@@ -1,0 +1,173 @@
+"""The words that the stories share: an account of every write, what the record says, what a machine said, and the named steps."""
+
+import ast
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from tests.lab.group import Group
+from tests.lab.ledger import Ledger
+from tests.lab.machines import CHECKOUT, Machine
+from tests.lab.region import BUCKET, Region
+from zkboot.model import Holds
+
+LONG = 240.0  # seconds: deadline of what takes several generations, or many machines; no story rests on it
+
+
+# --- the ledger
+
+
+@contextmanager
+def every_write_kept(zk: Group) -> Iterator[Ledger]:
+    """Writes go on during the block, which begins once they are acknowledged; each acknowledged one is read back at its end."""
+    with Ledger(zk) as ledger:
+        ledger.wait_writing(120)
+        yield ledger
+    assert ledger.report is not None
+    assert ledger.report.lost == (), f"{len(ledger.report.lost)} of {ledger.report.acknowledged} acknowledged writes are lost"
+
+
+# --- the record and the reports
+
+
+def record_key(zk: Group) -> str:
+    return f"control/{zk.plan.cluster}/record.json"
+
+
+def record(zk: Group) -> dict[str, Any]:
+    """The cluster's record, {} when there is none."""
+    body = zk.region.objects(record_key(zk)).get(record_key(zk))
+    return json.loads(body) if body else {}
+
+
+def reports(zk: Group) -> dict[str, dict[str, Any]]:
+    """Each instance's report by its id."""
+    found = zk.region.objects(f"control/{zk.plan.cluster}/reports/").values()
+    return {report["instance_id"]: report for report in map(json.loads, found)}
+
+
+def delete_record(zk: Group) -> bytes:
+    """The record is deleted by an administrator; returns what it was."""
+    body = zk.region.objects(record_key(zk))[record_key(zk)]
+    zk.region.client("s3").delete_object(Bucket=BUCKET, Key=record_key(zk))
+    return body
+
+
+def put_record(zk: Group, body: bytes) -> None:
+    zk.region.client("s3").put_object(Bucket=BUCKET, Key=record_key(zk), Body=body)
+
+
+def holder(zk: Group, machine: Machine) -> int:
+    """The server id that the record says is this machine's."""
+    ids = [int(i) for i, claim in record(zk)["members"].items() if claim["instance_id"] == machine.instance_id]
+    assert len(ids) == 1, f"the record names {machine} {len(ids)} times"
+    return ids[0]
+
+
+def created_once(zk: Group, generation: int = 1) -> None:
+    """The record names one generation, created, whose voters are those that serve."""
+    now = record(zk)
+    assert (now["generation"], now["state"]) == (generation, "created"), now
+    ids = {member.id: member.address for member in zk.members()}
+    claimed = {int(i): claim["address"] for i, claim in now["members"].items()}
+    assert ids.items() <= claimed.items(), (ids, claimed)
+
+
+# --- what is said
+
+
+def count_said(machine: Machine, pattern: str) -> int:
+    return sum(bool(re.search(pattern, line)) for line in machine.log().splitlines())
+
+
+def hear(machine: Machine, pattern: str, region: Region, deadline: float = 90.0) -> str:
+    """Wait until the machine has said it, ever; returns the last such line."""
+    return str(region.wait_until(lambda: machine.said(pattern), f"{machine} says /{pattern}/", deadline))
+
+
+@contextmanager
+def says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.0) -> Iterator[None]:
+    """Each of the machines says it anew, during the block or after it."""
+    before = {machine.instance_id: count_said(machine, pattern) for machine in machines}
+    yield
+    for machine in machines:
+
+        def anew(machine: Machine = machine) -> bool:
+            return count_said(machine, pattern) > before[machine.instance_id]
+
+        region.wait_until(anew, f"{machine} says /{pattern}/ again", deadline)
+
+
+def looked_again(region: Region, *machines: Machine) -> None:
+    """Wait until zkboot on each of them has asked AWS some more: it has gone through at least one whole turn."""
+    before = {machine.instance_id: sum(region.calls(machine).values()) for machine in machines}
+
+    def all_have() -> bool:
+        return all(sum(region.calls(machine).values()) > before[machine.instance_id] + 16 for machine in machines)
+
+    region.wait_until(all_have, f"{machines} take whole turns")
+
+
+# --- machines
+
+
+class Orders(dict[int, str]):
+    """Which step of which machine (0 is the first ever launched) is met by what: `before:claim:kill`. A group's `environment`."""
+
+    def __call__(self, index: int) -> Mapping[str, str]:
+        return {"ZKBOOT_LAB_STEP": self[index]} if index in self else {}
+
+
+def newest(zk: Group) -> Machine:
+    return list(zk.machines.values())[-1]
+
+
+def launched(zk: Group, count: int = 1) -> Callable[[], list[Machine]]:
+    """A condition: the `count` machines launched after this call, [] until then."""
+    known = set(zk.machines)
+
+    def found() -> list[Machine]:
+        new = [machine for key, machine in list(zk.machines.items()) if key not in known]
+        return new if len(new) >= count else []
+
+    return found
+
+
+def nobody_serves(zk: Group) -> bool:
+    return not any(zk.modes().values())
+
+
+def servers_of(machine: Machine) -> int:
+    """How many server processes run on it."""
+    from tests.lab import processes
+
+    pids = machine.zkboot_pids() | {machine.server_pid}
+    return sum("org.apache.zookeeper.server.quorum.QuorumPeerMain" in " ".join(processes.command_line(pid)) for pid in pids if pid)
+
+
+# --- the named steps
+
+
+def steps_in_code() -> set[str]:
+    """The name of every `step(...)` of the loop and its actions, read from their source."""
+    found: set[str] = set()
+    for name in ("actions", "reconcile"):
+        tree = ast.parse((CHECKOUT / f"zkboot/{name}.py").read_text())
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            if call.func.id == "step":  # type: ignore[attr-defined]
+                found |= texts(call.args[0])
+            elif call.func.id == "change_record":  # type: ignore[attr-defined]
+                found |= texts(call.args[2])
+    return found
+
+
+def texts(argument: ast.expr) -> set[str]:
+    """What a step's name can be: itself, or with what a report can say in its place. A variable is its callers' matter."""
+    if isinstance(argument, ast.Constant):
+        return {str(argument.value)}
+    if isinstance(argument, ast.JoinedStr):
+        fixed = "".join(str(part.value) for part in argument.values if isinstance(part, ast.Constant))
+        return {fixed + holds for holds in Holds}
+    return set()
