@@ -28,6 +28,10 @@ demo: venv zookeeper ## An ensemble that builds and heals itself, told as it hap
 test: lint zookeeper ## Everything: lint, then all tests; ARGS="-k name" goes to pytest
 	@$(RUN) pytest tests $(ARGS)
 
+.PHONY: test-long
+test-long: venv zookeeper ## Every scenario on real servers, for hours; ARGS="-k name" goes to pytest
+	@$(RUN) pytest tests/scenarios -m "long or not long" $(ARGS)
+
 .PHONY: lint
 lint: venv ## ruff (rules and format) on everything, mypy --strict on zkboot/
 	@$(RUN) ruff check

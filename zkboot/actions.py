@@ -172,7 +172,7 @@ def create(a: Act) -> str | None:
 
 def reseed(a: Act) -> str | None:
     """Name this node, which holds the most, the seed of the next generation; its disk is built by the next turn."""
-    record = a.record
+    record, archive = a.record, a.words.holdings[0][2]
     write_report(a, Holds.JOINING)
     new = record._replace(
         generation=record.generation + 1,
@@ -180,6 +180,7 @@ def reseed(a: Act) -> str | None:
         seed=a.me.instance_id,
         started=False,
         zk_epoch=highest_epoch(a) + EPOCH_MARGIN,
+        source=archive.name if archive else "",
     )
     change_record(a, new, "reseed")
     return None
@@ -210,6 +211,9 @@ def seed(a: Act) -> str | None:
     alone = Configuration((record.zk_epoch + 1) << 32 if record.zk_epoch else 0, (Server(server_id, a.me.address),))
     if record.state is State.CREATING and a.seen.disk.state is not DiskState.EMPTY:
         archive(a)  # only a person's `create --accept-data-loss` comes here with data
+    if record.state is State.RESEEDING and record.source:
+        with step("bring back"):
+            a.world.disk.bring_back(record.source)
     look_again(a)
     with step("build"):
         if record.state is State.CREATING:
@@ -327,6 +331,18 @@ def start_own(a: Act) -> str | None:
         secret = password(a)
     if a.seen.disk.promised:
         release(a)
+    data, disk = a.seen.disk.data, a.seen.disk
+    if (
+        data is not None
+        and data.committed is not None
+        and a.words.is_own(data.committed) is None
+        and disk.identity
+        and a.words.own_id
+    ):
+        # Only a proposal names this node as yet: a server that its own file does not name would not start at all.
+        known = a.words.quorum.configuration if a.words.quorum else data.committed
+        with step("set up"):
+            a.world.disk.build_joiner(disk.identity, a.words.own_id, with_me_watching(known, a.words.own_id, a.me.address))
     start(a, secret)
     return None
 

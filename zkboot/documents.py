@@ -275,7 +275,7 @@ def _data(data: Field) -> Data:
 def _archive(archive: Field) -> Archive:
     f = archive.fields(*Archive._fields)
     identity = f["identity"].optional(_identity)
-    return Archive(f["name"].text(), identity, f["current_epoch"].whole(), f["zxid"].zxid())
+    return Archive(f["name"].text(), identity, f["current_epoch"].whole(), f["zxid"].zxid(), f["damaged"].truth())
 
 
 def _configuration(configuration: Field) -> Configuration:

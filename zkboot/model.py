@@ -148,6 +148,7 @@ class Archive(NamedTuple):
     identity: Identity | None
     current_epoch: int
     zxid: int
+    damaged: bool = False  # it failed verification: `zxid` is the last whole transaction before that
 
 
 class Report(NamedTuple):

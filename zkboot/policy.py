@@ -670,7 +670,8 @@ def buildable(w: Words) -> bool:
     assert record is not None
     if record.state is State.CREATING:
         return disk.state is DiskState.EMPTY or record.source == ACCEPTED
-    return disk.state is DiskState.DATA and w.counts(disk.identity)
+    kept = disk.state is DiskState.EMPTY and any(x.name == record.source and not x.damaged for x in disk.archives)
+    return kept or (disk.state is DiskState.DATA and w.counts(disk.identity))
 
 
 def reported_true(w: Words) -> bool:

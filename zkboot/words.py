@@ -328,7 +328,10 @@ class Words:
             found += [
                 ((a.current_epoch, a.zxid), instance_id, a)
                 for a in report.archives
-                if self.counts(a.identity) and a.identity is not None and self.record.generation not in self.record.created
+                if not a.damaged
+                and self.counts(a.identity)
+                and a.identity is not None
+                and self.record.generation not in self.record.created
             ]
         return tuple(sorted(found, key=lambda h: (-h[0][0], -h[0][1], h[2] is not None, h[1])))
 

@@ -124,6 +124,9 @@ class DiskApi(Protocol):
         """Rename data, generation file and configuration aside; killed anywhere, the next call completes it. None
         when nothing was there."""
 
+    def bring_back(self, name: str) -> None:
+        """Make that archive the disk again, where the disk is empty; done already is no error."""
+
     def build_empty(self, identity: Identity, server_id: int, configuration: Configuration, epoch: int) -> None:
         """A creation's disk: marked, this node alone in the configuration; the generation file last. Above 0, both epoch files
         hold `epoch`, below which no leader of an earlier generation was."""

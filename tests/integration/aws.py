@@ -1,4 +1,4 @@
-"""The AWS side of one lab region for tests: a group whose machines do nothing, and the store, group and metadata of one of them."""
+"""One lab region for tests of the AWS side: a group of idle machines, and store, group and metadata as one of them sees them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

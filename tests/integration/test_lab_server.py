@@ -128,7 +128,6 @@ def test_another_terminal_sees_and_commands_the_region(trio: Group) -> None:
     wait_serving(trio)
 
 
-def test_a_partition(trio: Group) -> None:
-    """The minority's server stops serving, the majority goes on, and all serve again once it is over."""
+def test_a_partition_on_loopback_is_refused_loudly(trio: Group) -> None:
     with pytest.raises(NotPossibleHere), trio.region.partition(trio.living[:1], trio.living[1:]):
         pass

@@ -85,7 +85,7 @@ def test_an_ensemble_grows_changes_roles_and_shrinks(tmp_path: Path) -> None:
         three.wait_for(Mode.OBSERVER)
 
         two.kill()
-        promote = Change((three.line(),), (2,), after.version)
+        promote = Change((three.line(),), (), after.version)
         with pytest.raises(UnknownFact):
             one.server.view(two.address)
         wait_for("one to be without a quorum", lambda: one.mode() is Mode.NONE)
@@ -94,10 +94,21 @@ def test_an_ensemble_grows_changes_roles_and_shrinks(tmp_path: Path) -> None:
 
         two.start()
         after = reconfigure_when_in_step(one, promote)
-        assert [s.id for s in after.voters] == [1, 3] and after.server(2) is None
+        assert [s.id for s in after.voters] == [1, 2, 3]
+        demoted = reconfigure_when_in_step(one, Change((three.line(Role.OBSERVER),), (), after.version))
+        assert [s.id for s in demoted.voters] == [1, 2] and [s.id for s in demoted.observers] == [3]
 
-        demoted = one.server.reconfigure(one.address, PASSWORD, Change((three.line(Role.OBSERVER),), (), after.version))
-        assert [s.id for s in demoted.voters] == [1] and [s.id for s in demoted.observers] == [3]
+
+def test_beside_a_single_voter_an_observer_cannot_be_promoted_until_it_has_left(tmp_path: Path) -> None:
+    with machines(tmp_path, 2, client_timeout=2) as (one, two):
+        one.create()
+        after = two.join(one, role=Role.OBSERVER)
+        two.wait_for(Mode.OBSERVER)
+        with pytest.raises(Stale, match="an observer does not count"):
+            one.server.reconfigure(one.address, PASSWORD, Change((two.line(),), (), after.version))
+        without = one.server.reconfigure(one.address, PASSWORD, Change((), (2,), after.version))
+        both = reconfigure_when_in_step(one, Change((two.line(),), (), without.version))
+        assert [s.id for s in both.voters] == [1, 2]
 
 
 def test_the_leaders_own_removal_and_a_role_changed_through_its_own_server_are_seen_to_have_happened(tmp_path: Path) -> None:

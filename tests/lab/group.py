@@ -29,7 +29,7 @@ class GroupPlan(NamedTuple):
     max_size: int = 9
     settings: Mapping[str, Any] = {}  # over the lab's own, table by table
     hooks: bool = True  # launch and termination hooks
-    heartbeat_timeout: int = 60  # seconds
+    heartbeat_timeout: int = 300  # seconds, of both hooks
     command: tuple[str, ...] = ZKBOOT
     aws_region: str = "eu-west-1"
     environment: Callable[[int], Mapping[str, str]] = nothing_more
@@ -111,13 +111,15 @@ class Group:
     def serving(self, size: int) -> bool:
         """Whether `size` machines live, all are members that serve under one leader, and no other member is left."""
         modes = self.modes()
-        if len(modes) != size or "" in modes.values() or list(modes.values()).count("leader") != 1 - (size == 0):
+        leaders = list(modes.values()).count("leader")
+        if len(modes) != size or "" in modes.values() or leaders != min(size, 1):
             return False
         return {member.address for member in self.members()} == {machine.address for machine in self.living}
 
     def in_service(self, size: int) -> bool:
-        """Whether the group has exactly `size` instances, and let all of them in."""
-        return [state.lifecycle_state for state in self.asg.instance_states] == ["InService"] * size
+        """Whether the group has exactly `size` instances that EC2 has not ended, and let all of them in."""
+        states = [state for state in list(self.asg.instance_states) if state.instance.state != "terminated"]
+        return [state.lifecycle_state for state in states] == ["InService"] * size
 
     def wait_serving(self, size: int, deadline: float = 90.0) -> None:
         """Until `size` machines serve as members and, all hooks completed, the group has them in service."""

@@ -148,7 +148,8 @@ class Machine:
 
     def zkboot_pids(self) -> set[int]:
         """What runs of zkboot now (everything of the machine but its server)."""
-        return processes.of_machine(self._init.pid, str(self.root)) - {self.server_pid} if self._init else set()
+        pids = processes.of_machine(self._init.pid, str(self.root)) if self._init else set()
+        return {pid for pid in pids if Path(processes.command_line(pid)[0]).name != "java"}
 
     def freeze_zkboot(self) -> None:
         """The init too: no new turn starts until `thaw_zkboot`."""

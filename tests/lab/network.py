@@ -1,4 +1,4 @@
-"""What a region's machines are wired with: the loopback of this machine, or (root) a network namespace each, which can be partitioned."""
+"""What a region's machines are wired with: loopback, or (root) a network namespace each, which can be partitioned."""
 
 import ctypes
 import os
@@ -43,7 +43,10 @@ class Network(Protocol):
 
 
 class Loopback:
-    """127.77.0.0/16 and up; each living region has one of its own. No root. Cannot be partitioned: who connects has no address of its own."""
+    """127.77.0.0/16 and up; each living region has one of its own. No root.
+
+    Cannot be partitioned: on loopback, who connects does so from 127.0.0.1.
+    """
 
     CANDIDATES = range(77, 127)
 

@@ -26,11 +26,12 @@ def stat(pid: int) -> tuple[str, int]:
 
 
 def command_line(pid: int) -> list[str]:
+    """Its arguments, the program first; [""] when it is gone."""
     try:
         with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
             return file.read().rstrip("\0").split("\0")
     except (FileNotFoundError, ProcessLookupError):
-        return []
+        return [""]
 
 
 def variable(pid: int, name: str) -> str:

@@ -11,11 +11,11 @@ with Region() as region:
 import json
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from string import Template
 from types import TracebackType
 from typing import Any
@@ -201,6 +201,7 @@ class Region:
             "ZKBOOT_CONFIG": str(root / "etc/zkboot.toml"),
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url,
             "ZKBOOT_LAB_REGION": str(os.getpid()),
+            "ZKBOOT_LAB_ADDRESS": instance.private_ip,
             **plan.environment(len(group.machines)),
         }
         site = Site(
@@ -455,9 +456,15 @@ def first_free(network: Network, control: Callable[[str, Mapping[str, Any]], Any
 
 
 def sweep() -> None:
-    """End what regions left behind that were killed with their machines' inits: it carries our mark and its region is gone."""
+    """End what regions left behind that were killed with their machines' inits: it carries our mark and its region is gone.
+
+    Their folders go too, but those on loopback, whose name the next region there takes over.
+    """
     for pid in processes.every():
         owner = processes.variable(pid, "ZKBOOT_LAB_REGION")
         root = processes.variable(pid, processes.MARK)
         if owner and root.startswith(str(LAB)) and not processes.alive(int(owner)):
-            processes.send([pid], 9)
+            processes.send([pid], signal.SIGKILL)
+    for folder in LAB.glob("10.77-*"):
+        if not processes.alive(int(folder.name.partition("-")[2])):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -27,7 +27,7 @@ def serves(settings: dict[str, Any]) -> bool:
 
 def start(settings: dict[str, Any]) -> None:
     node, zookeeper = settings["node"], settings["zookeeper"]
-    address = settings["aws"]["metadata_endpoint"].removeprefix("http://").partition(":")[0]
+    address = os.environ["ZKBOOT_LAB_ADDRESS"]
     first, network, zone, _ = address.split(".")
     data, configuration, run = Path(node["data_dir"]), Path(node["conf_dir"]) / "zoo.cfg", Path(node["run_dir"])
     data.mkdir(exist_ok=True)

@@ -59,7 +59,7 @@ class Stage:
         return self._region.last_words() if self._region else ""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def stage() -> Iterator[Stage]:
     stage = Stage()
     yield stage

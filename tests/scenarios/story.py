@@ -144,7 +144,8 @@ def servers_of(machine: Machine) -> int:
     from tests.lab import processes
 
     pids = machine.zkboot_pids() | {machine.server_pid}
-    return sum("org.apache.zookeeper.server.quorum.QuorumPeerMain" in " ".join(processes.command_line(pid)) for pid in pids if pid)
+    lines = [processes.command_line(pid) for pid in pids if pid]
+    return sum(line[0].endswith("java") for line in lines)
 
 
 # --- the named steps

@@ -27,6 +27,7 @@ class Kept(NamedTuple):
     current_epoch: int
     accepted_epoch: int
     identity: Identity | None
+    whole: bool
 
 
 class Generation(NamedTuple):
@@ -76,8 +77,8 @@ class Files:
         return max(found, key=lambda c: c.version, default=None)
 
     def writes(self) -> set[int]:
-        """Every client's write that this node holds in any form."""
-        logs = [k.log for k in self.archives] + ([self.log] if self.log is not None else [])
+        """Every client's write that this node holds in loadable form."""
+        logs = [k.log for k in self.archives if k.whole] + ([self.log] if self.log is not None and self.loadable else [])
         logs += [self.building[0]] if self.building else []
         return {t.what for log in logs for t in log if isinstance(t.what, int)}
 
@@ -119,7 +120,7 @@ class NodeDisk:
             identity = f.generation.identity if f.generation else None
             name = f"{identity.generation if identity else 0}-{len(f.archives)}"
             made = Archive(name, identity, f.current_epoch, f.zxid)
-            f.archives.append(Kept(made, f.log, f.current_epoch, f.accepted_epoch, identity))
+            f.archives.append(Kept(made, f.log, f.current_epoch, f.accepted_epoch, identity, not f.damaged))
             f.log, f.damaged, f.current_epoch, f.accepted_epoch = None, False, 0, 0
         self._point("archive 2")
         f.marked, f.building, f.generation = False, None, None
@@ -162,7 +163,7 @@ class NodeDisk:
     def _from_archive(self, identity: Identity) -> None:
         f = self._files
         best = max(
-            (k for k in f.archives if k.identity is not None and k.identity.cluster_id == identity.cluster_id),
+            (k for k in f.archives if k.whole and k.identity is not None and k.identity.cluster_id == identity.cluster_id),
             key=lambda k: (k.current_epoch, k.about.zxid),
         )
         f.log = list(best.log)

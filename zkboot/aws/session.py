@@ -26,6 +26,7 @@ from botocore.exceptions import (
     ParamValidationError,
     PartialCredentialsError,
 )
+from botocore.parsers import ResponseParserError
 
 from zkboot import __version__
 from zkboot.aws.imds import Imds
@@ -119,6 +120,9 @@ def asking(action: str, subject: str) -> Iterator[None]:
         raise  # a mistake of ours: waiting would not mend it
     except BotoCoreError as error:
         raise UnknownFact(f"{action} on {subject}: {_failure(error)}; {_after_failure(error)}") from error
+    except ResponseParserError as error:
+        # Its own message shows the whole answer.
+        raise UnknownFact(f"{action} on {subject}: the answer is cut short or not AWS's; it is asked again") from error
     except LookupError as error:
         raise UnknownFact(f"{action} on {subject}: the answer has no {error}; it is asked again") from error
 

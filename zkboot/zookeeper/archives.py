@@ -29,8 +29,10 @@ class Archives:
         self._log_folder = f"{os.path.dirname(log_dir)}/archive"
 
     def read(self) -> tuple[Archive, ...]:
-        """Every archive, an unfinished one too, by name."""
-        found = (self._manifest(name, MANIFEST) or self._manifest(name, MOVING) for name in files.listing(self._folder))
+        """Every archive, an unfinished one too, by name; not one that was brought back."""
+        names = files.listing(self._folder)
+        whole = (self._manifest(name, MANIFEST) for name in names if files.exists(f"{self._folder}/{name}/data"))
+        found = (*whole, *(self._manifest(name, MOVING) for name in names))
         return tuple(archive for archive in found if archive is not None)
 
     def unfinished(self) -> Archive | None:
@@ -38,9 +40,9 @@ class Archives:
         found = (self._manifest(name, MOVING) for name in files.listing(self._folder))
         return next((archive for archive in found if archive is not None), None)
 
-    def begin(self, identity: Identity | None, epoch: int, zxid: int, now: float) -> Archive:
+    def begin(self, identity: Identity | None, epoch: int, zxid: int, now: float, damaged: bool) -> Archive:
         """Decide that all goes aside: from here on the disk counts as empty. `now` is seconds since 1970, for the name."""
-        archive = Archive(self._new_name(identity.generation if identity else 0, now), identity, epoch, zxid)
+        archive = Archive(self._new_name(identity.generation if identity else 0, now), identity, epoch, zxid, damaged)
         files.make_folder(f"{self._folder}/{archive.name}")
         fields = {
             "schema": SCHEMA,
@@ -48,6 +50,7 @@ class Archives:
             "generation": identity.generation if identity else None,
             "current_epoch": epoch,
             "zxid": f"0x{zxid:x}",
+            "damaged": damaged,
         }
         files.write(f"{self._folder}/{archive.name}/{MOVING}", json.dumps(fields, sort_keys=True, indent=1) + "\n")
         return archive
@@ -64,6 +67,23 @@ class Archives:
             files.make_folder(f"{self._log_folder}/{archive.name}")
             self._move(self._log_dir, f"{self._log_folder}/{archive.name}/log")
         files.rename(f"{folder}/{MOVING}", f"{folder}/{MANIFEST}")
+
+    def bring_back(self, name: str) -> None:
+        """Make the archive the disk again, the data last; what stood there (no data) goes where the archive was. Not the
+        configuration: whoever brings data back writes a new one."""
+        if self._log_dir != self._data_dir:
+            self._swap(self._log_dir, f"{self._log_folder}/{name}", "log")
+        self._swap(self._data_dir, f"{self._folder}/{name}", "data")
+
+    def _swap(self, target: str, folder: str, part: str) -> None:
+        if files.exists(f"{folder}/{part}"):
+            if files.exists(target):
+                files.rename(target, f"{folder}/{self._free(folder)}")
+            files.rename(f"{folder}/{part}", target)
+
+    def _free(self, folder: str) -> str:
+        taken = set(files.listing(folder))
+        return next(n for n in (f"replaced-{i}" for i in range(1, 1000)) if n not in taken)
 
     def set_aside_leftovers(self, now: float) -> None:
         """Empty the folders of a disk that holds no data: epoch files go, anything else is renamed aside."""
@@ -112,6 +132,6 @@ class Archives:
             return None
         try:
             identity = Identity(fields["cluster_id"], fields["generation"]) if fields["cluster_id"] is not None else None
-            return Archive(name, identity, fields["current_epoch"], int(fields["zxid"], 16))
+            return Archive(name, identity, fields["current_epoch"], int(fields["zxid"], 16), bool(fields["damaged"]))
         except (KeyError, ValueError, TypeError) as error:
             raise UnknownFact(f"{path}: not an archive's manifest ({error!r}); a person must look at it") from error

@@ -106,9 +106,18 @@ class NodeDisk:
                 self._clear()
                 return None
             data = disk.data or Data(0, 0, contents.NOTHING, None)
-            made = self._archives.begin(disk.identity, data.current_epoch, data.zxid, time.time())
+            damaged = disk.state is DiskState.DAMAGED
+            made = self._archives.begin(disk.identity, data.current_epoch, data.zxid, time.time(), damaged)
             self._archives.finish()
             return made
+
+    def bring_back(self, name: str) -> None:
+        with files.unknown_on_error():
+            self._expect_volume()
+            self._archives.finish()
+            if self._known().state is DiskState.EMPTY:
+                self._clear()
+                self._archives.bring_back(name)
 
     def build_empty(self, identity: Identity, server_id: int, configuration: Configuration, epoch: int) -> None:
         with files.unknown_on_error():

@@ -43,7 +43,7 @@ class Session:
 
         refusals = {
             exceptions.BadVersionError: "the configuration has changed meanwhile",
-            exceptions.NewConfigNoQuorumError: "too few of the new voters follow the leader with their data in step",
+            exceptions.NewConfigNoQuorumError: "too few of the new voters follow the leader in step (an observer does not count)",
             exceptions.ReconfigInProcessError: "another reconfiguration is under way",
         }
         joining = ",".join(configuration.server_line(s) for s in change.joining) or None

@@ -1,0 +1,64 @@
+"""AWS refuses or throttles each call that a machine makes: unknown is not absent, and all goes on where it stood.
+
+CALLS is what a machine really calls; a story that sees another one fails.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.lab.faults import Fault
+from tests.lab.group import Group
+from tests.lab.region import Region
+from tests.scenarios.story import created_once, every_write_kept, record
+
+CREATION = (
+    "autoscaling:CompleteLifecycleAction",
+    "autoscaling:DescribeAutoScalingGroups",
+    "ec2:DescribeInstances",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "s3:PutObject",
+    "ssm:GetParameter",
+    "ssm:PutParameter",
+)
+BY_DEFAULT = {("s3:GetObject", "denied"), ("ec2:DescribeInstances", "unavailable")}
+CASES = [
+    pytest.param(call, how, id=f"{call}-{how}", marks=() if (call, how) in BY_DEFAULT else pytest.mark.long)
+    for call in CREATION
+    for how in ("denied", "unavailable", "throttled")
+]
+
+
+def fault(region: Region, call: str, how: str) -> Fault:
+    faults: dict[str, Callable[[], Fault]] = {
+        "denied": lambda: region.deny(call),
+        "unavailable": lambda: region.aws_unavailable(calls=call),
+        "throttled": lambda: region.throttle(calls=call),
+    }
+    return faults[how]()
+
+
+@pytest.mark.parametrize(("call", "how"), CASES)
+def test_a_call_fails_while_an_ensemble_is_made(region: Region, call: str, how: str) -> None:
+    with fault(region, call, how) as broken:
+        zk = region.group(2)
+        region.wait_until(lambda: broken.met >= 6, f"{call} was {how} again and again")
+        assert not any(region.lifecycle(machine) == "InService" for machine in zk.living)
+        assert record(zk).get("generation", 1) == 1
+    with every_write_kept(zk):
+        zk.wait_serving(2)
+    created_once(zk)
+    seen = {name for machine in zk.living for name in region.calls(machine)}
+    assert seen <= set(CREATION), "a machine makes a call that no story refuses"
+
+
+@pytest.mark.parametrize(("call", "how"), CASES)
+def test_a_call_fails_for_a_running_ensemble(zk: Group, call: str, how: str) -> None:
+    """A server killed meanwhile serves again."""
+    follower = zk.followers()[0]
+    with every_write_kept(zk):
+        with fault(zk.region, call, how):
+            follower.kill_server()
+            zk.wait_until(lambda: zk.modes()[follower.instance_id] == "follower", "it serves again")
+        zk.wait_serving(3)

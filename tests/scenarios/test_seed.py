@@ -1,0 +1,97 @@
+"""The seed is frozen, killed or lost at each step of its creation while the others wait; then they are an ensemble all the same.
+
+Also a joiner, at each step of its joining. The steps are those of the code: `test_no_step_is_left_out`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from tests.lab.group import Group
+from tests.lab.machines import Machine
+from tests.lab.region import Region
+from tests.scenarios.story import LONG, Orders, created_once, every_write_kept, launched, looked_again, record, steps_in_code
+
+# What a seed goes through, from nothing to the end of its launch hook.
+CREATION = (
+    "register", "report joining", "create", "witness", "secret", "build", "fence", "fence on disk", "release", "configure",
+    "start", "prove", "set created", "let in",
+)  # fmt: skip
+JOINING = ("report joining", "claim", "release", "set up", "configure", "start", "reconfigure", "let in")
+# The steps of other stories, and where they are stopped at.
+ELSEWHERE = {
+    "stop": "test_steps", "archive": "test_steps", "prove the leader": "test_steps", "report data": "test_steps",
+    "report empty": "test_steps", "let go": "test_steps", "heartbeat": "test_steps", "adopt": "test_steps",
+    "create again": "test_steps", "reseed": "test_lost_majority", "raise": "test_steps", "archive damaged": "test_steps",
+    "report unknown": "test_steps",
+}  # fmt: skip
+BY_DEFAULT = {("before", "build", "kill"), ("after", "create", "lost"), ("after", "start", "frozen")}
+
+
+def test_no_step_is_left_out() -> None:
+    assert steps_in_code() == {*CREATION, *JOINING, *ELSEWHERE}
+
+
+def each(steps: Iterable[str], whats: Iterable[str], by_default: set[tuple[str, str, str]]) -> list[Any]:
+    cases = [(when, step, what) for step in steps for when in ("before", "after") for what in whats]
+    return [pytest.param(*c, id="-".join(c), marks=() if c in by_default else pytest.mark.long) for c in cases]
+
+
+@pytest.mark.parametrize(("when", "step", "what"), each(CREATION, ("kill", "frozen", "lost"), BY_DEFAULT))
+def test_the_seed_at_each_step_of_its_creation(region: Region, when: str, step: str, what: str) -> None:
+    seed, zk = stopped_seed(region, f"{when}:{step}:{'kill' if what == 'kill' else 'pause'}")
+    if what == "frozen":
+        others_wait(region, zk, seed)
+        seed.thaw_zkboot()
+    elif what == "lost":
+        others_wait(region, zk, seed)
+        region.lose(seed)
+    with every_write_kept(zk):
+        zk.wait_serving(3, LONG)
+    created_once(zk, record(zk)["generation"])
+    assert record(zk)["generation"] == 1 or what == "lost", "only a seed that is gone is replaced"
+
+
+def stopped_seed(region: Region, order: str) -> tuple[Machine, Group]:
+    """The first machine creates: the others come to their own creation after it was stopped."""
+    zk = region.group(3, environment=Orders({0: order, 1: "before:create:pause", 2: "before:create:pause"}))
+    region.wait_until(lambda: len(zk.machines) == 3, "three machines")
+    seed, *others = zk.living
+
+    def let_the_others_go_on() -> bool:
+        if record(zk) or seed.stopped_at_step:
+            for other in others:
+                other.thaw_zkboot()
+        return seed.stopped_at_step
+
+    region.wait_until(let_the_others_go_on, f"the seed is stopped at {order}")
+    return seed, zk
+
+
+def others_wait(region: Region, zk: Group, seed: Machine) -> None:
+    """The others take whole turns, and none takes the seed's place; or they already serve with it."""
+    others = [machine for machine in zk.living if machine is not seed]
+    before = record(zk)
+    if not all(region.lifecycle(other) == "InService" for other in others):
+        looked_again(region, *(other for other in others if region.lifecycle(other) != "InService"))
+    if before:
+        now = record(zk)
+        assert (now["seed"], now["generation"]) == (before["seed"], before["generation"]), "nobody takes the seed's place"
+
+
+@pytest.mark.parametrize(
+    ("when", "step", "what"), each(JOINING, ("kill", "lost"), {("after", "claim", "kill"), ("before", "reconfigure", "lost")})
+)
+def test_a_joiner_at_each_step_of_its_joining(zk: Group, when: str, step: str, what: str) -> None:
+    zk.plan.environment[len(zk.machines)] = f"{when}:{step}:{'kill' if what == 'kill' else 'pause'}"
+    with every_write_kept(zk):
+        new = launched(zk)
+        zk.region.lose(zk.followers()[0])
+        joiner = zk.wait_until(new, "a replacement is launched")[0]
+        zk.wait_until(lambda: joiner.stopped_at_step, f"it is stopped {when} {step}")
+        if what == "lost":
+            zk.region.lose(joiner)
+        zk.wait_serving(3, LONG)
+    created_once(zk)
+    assert joiner.instance_id in str(record(zk)["members"]) or what == "lost"
