@@ -159,7 +159,13 @@ def _loop(
     settings = load(options.config, options.set)
     speak = _speaker(options)
 
+    quiet = getattr(options, "quiet", False)
+
     def tell(turn: "Turn") -> None:
+        nonlocal quiet
+        quiet = quiet and turn.decision.action == "healthy"
+        if quiet:
+            return
         speak(turn.sentence, row=turn.decision.row, action=str(turn.decision.action))
 
     with node_lock(settings.node.state_dir, patience(settings), speak, NodeClock()):

@@ -35,6 +35,7 @@ class Command(NamedTuple):
     config: str | None
     overrides: Mapping[str, str]
     json: bool
+    quiet: bool
 
 
 def ends_here(argv: list[str]) -> bool:
@@ -49,13 +50,14 @@ def ends_here(argv: list[str]) -> bool:
     except Exception:
         # The loop's edge: whatever stands in the way here, the full turn meets it again and tells it.
         return False
-    _tell(command, facts)
+    if not command.quiet:
+        _tell(command, facts)
     return True
 
 
 def understood(argv: list[str]) -> Command | None:
     """The options of a plain `recover`; None for anything else."""
-    config, overrides, as_json, commands = None, {}, False, []
+    config, overrides, as_json, quiet, commands = None, {}, False, False, []
     words = iter(argv)
     for word in words:
         option, _, value = word.partition("=")
@@ -68,9 +70,11 @@ def understood(argv: list[str]) -> Command | None:
                 overrides[key] = text
         elif word == "--json":
             as_json = True
+        elif word == "--quiet":
+            quiet = True
         elif word != "--debug":
             commands.append(word)
-    return Command(config, overrides, as_json) if commands == ["recover"] else None
+    return Command(config, overrides, as_json, quiet) if commands == ["recover"] else None
 
 
 def doubt(facts: Facts) -> str:

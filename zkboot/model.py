@@ -214,7 +214,7 @@ class Quorum(NamedTuple):
     leader: int  # server id
     configuration: Configuration
     serving: frozenset[int]  # ids of the members that answered as leader, follower or observer
-    synced: frozenset[str]  # addresses of non-members that follow it with their data in step
+    synced: frozenset[str]  # addresses at which a server follows, voter or not, with its data in step
     proved: bool  # the identity znode of this generation is there: a write was acknowledged
 
 

@@ -178,7 +178,6 @@ def candidates(me: Me, disk: Disk, record: Record | None | Unknown, group: Group
 
 def assemble(leader: str, peers: dict[str, Peer | None], configuration: Configuration, proved: bool) -> Quorum | None:
     serving = {a for a, p in peers.items() if p is not None and p.mode in SERVING}
-    member_addresses = {s.address for s in configuration.servers}
     leading = next((s.id for s in configuration.servers if s.address == leader), None)
     if leading is None:
         return None  # a leader outside its own configuration is on its way out
@@ -186,6 +185,6 @@ def assemble(leader: str, peers: dict[str, Peer | None], configuration: Configur
         leader=leading,
         configuration=configuration,
         serving=frozenset(s.id for s in configuration.servers if s.address in serving),
-        synced=frozenset(a for a in serving - member_addresses if (p := peers[a]) is not None and p.mode is not Mode.LEADER),
+        synced=frozenset(serving - {leader}),
         proved=proved,
     )

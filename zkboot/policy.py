@@ -312,7 +312,8 @@ def duty(w: Words) -> Decision:
     if len(voters) < w.target and w.spares:
         spare = w.spares[0]._replace(role=Role.PARTICIPANT)
         return change((spare,), (), f"spare {w.name(spare)} becomes a voter: {len(voters)} of {w.target}")
-    if len(voters) > w.target and (surplus := demotable(w)) is not None:
+    staying = [v for v in voters if not w.leaving(v)]
+    if len(staying) > w.target and (surplus := demotable(w)) is not None:
         return change(
             (surplus._replace(role=Role.OBSERVER),),
             (),
@@ -321,7 +322,7 @@ def duty(w: Words) -> Decision:
     gone = tuple(o for o in configuration.observers if w.server_dead(o))
     if gone:
         return change((), gone, f"dead observers leave: {w.names(gone)}")
-    missing = tuple(v for v in voters if v.id not in w.quorum.serving)
+    missing = tuple(v for v in voters if v not in w.voters_serving)
     left_over = tolerance(serving, len(voters))
     tail = f"; not serving: {w.names(missing)}" if missing else ""
     ids = ", ".join(str(v.id) for v in voters)
@@ -389,7 +390,7 @@ def then_8(w: Words) -> Decision:
             else f"; its data of {w.seen.disk.state} state is archived first"
         )
         return say(Action.JOIN, f"joining the ensemble led by server {w.quorum.leader}{old}")
-    if w.seen.me.address not in w.quorum.synced:
+    if not w.in_step(w.seen.me.address):
         if server.age > w.seen.limits.start and not w.serves:
             return say(Action.JOIN, f"server {w.own_id} has run {server.age:.0f} s without following: set up again and restarted")
         return say(Action.WAIT, f"waiting: server {w.own_id} takes over the data from server {w.quorum.leader}")
@@ -459,11 +460,13 @@ def row_9(w: Words) -> bool:
     disk, server = w.seen.disk, w.seen.server
     if disk.state is not DiskState.DATA and not w.fenced_creation:
         return False
-    return (
-        named(w)
-        and record_lets(w)
-        and (not server.running or (not w.serves and server.age > w.seen.limits.start * 2 ** min(w.seen.restarts, 6)))
-    )
+    return named(w) and record_lets(w) and (not server.running or stuck(w))
+
+
+def stuck(w: Words) -> bool:
+    """The server runs, and neither it nor any other has led for longer than a start may take; each time longer."""
+    patience = w.seen.limits.start * 2 ** min(w.seen.restarts, 6)
+    return not w.serves and w.seen.server.age > patience and lasting(w, NO_QUORUM, patience)
 
 
 def named(w: Words) -> bool:

@@ -38,7 +38,7 @@ def create(store: Store, cluster: str, record: Record) -> tuple[Record, str]:
 def replace(store: Store, cluster: str, record: Record, etag: str) -> tuple[Record, str]:
     """Write the record in place of the one with that ETag, as its next revision: what is stored now, and its ETag.
 
-    Raises Stale when another is there by now, UnknownFact when it is not known whether this one is or will be.
+    Raises Stale when another was written instead, UnknownFact when it is not known whether this one was or will be.
     """
     return _write(store, cluster, record, etag)
 
@@ -51,16 +51,27 @@ def _write(store: Store, cluster: str, record: Record, etag: str | None) -> tupl
     try:
         return new, store.put(key, body, etag)
     except (Stale, UnknownFact) as error:
-        found = read(store, cluster)
-        if found is not None and found[0].nonce == new.nonce:
-            return found
-        if isinstance(error, UnknownFact) and etag == (found[1] if found else None):
-            raise  # nothing happened yet, but the write may still be under way
-        raise Stale(f"{key} was changed by another: {_told(found)}; looking again") from error
+        return _resolve(error, new, etag, read(store, cluster), key)
 
 
-def _told(found: tuple[Record, str] | None) -> str:
-    return f"revision {found[0].revision} is there now" if found else "it is gone"
+def _resolve(
+    error: Stale | UnknownFact, new: Record, etag: str | None, found: tuple[Record, str] | None, key: str
+) -> tuple[Record, str]:
+    """What became of a write that was refused or not answered, by what is there now."""
+    if found is None:
+        if isinstance(error, UnknownFact) and etag is None:
+            raise error  # it may still be under way
+        raise Stale(f"{key} is gone; looking again") from error
+    record, found_etag = found
+    if record.nonce == new.nonce:
+        return found
+    if found_etag == etag:
+        raise error  # nothing happened yet; an unanswered write may still be under way
+    if record.revision > new.revision:
+        raise UnknownFact(
+            f"{key} is at revision {record.revision} already: whether revision {new.revision} was this one is not known; looking again"
+        ) from error
+    raise Stale(f"{key} was changed by another, revision {record.revision} is there now; looking again") from error
 
 
 def read_report(store: Store, cluster: str, instance_id: str) -> Report | None:

@@ -193,7 +193,7 @@ class Words:
     @cached_property
     def voters_serving(self) -> tuple[Server, ...]:
         assert self.quorum is not None
-        return tuple(s for s in self.quorum.configuration.voters if s.id in self.quorum.serving)
+        return tuple(s for s in self.quorum.configuration.voters if s.id in self.quorum.serving and not self.server_dead(s))
 
     @cached_property
     def dead_voters(self) -> tuple[Server, ...]:
@@ -205,7 +205,11 @@ class Words:
         """Observers in step that may become voters, those in the zone with the fewest voters first."""
         assert self.quorum is not None
         zones = [self.zone(v) for v in self.quorum.configuration.voters if not self.server_dead(v)]
-        ready = (s for s in self.quorum.configuration.observers if s.id in self.quorum.serving and not self.leaving(s))
+        ready = (
+            s
+            for s in self.quorum.configuration.observers
+            if s.id in self.quorum.serving and not self.leaving(s) and not self.server_dead(s)
+        )
         return tuple(sorted(ready, key=lambda s: (zones.count(self.zone(s)), s.id)))
 
     def zone(self, server: Server) -> str:
@@ -221,10 +225,17 @@ class Words:
             for server_id, claim in sorted(self.record.members.items())
             if claim.instance_id != self.seen.me.instance_id
             and self.quorum.configuration.server(server_id) is None
-            and claim.address in self.quorum.synced
+            and self.in_step(claim.address)
             and not self.dead(claim.instance_id)
             and not self.leaving(Server(server_id, claim.address))
         )
+
+    def in_step(self, address: str) -> bool:
+        """A server that is no member follows there with its data; a member's line at that address is a dead one's, whose address
+        was given again."""
+        assert self.quorum is not None
+        held = [s for s in self.quorum.configuration.servers if s.address == address]
+        return address in self.quorum.synced and all(self.server_dead(s) for s in held)
 
     # --- without a quorum
 

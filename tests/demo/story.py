@@ -1,5 +1,6 @@
 """The story itself: chapter after chapter, each a fault or a wish, and the state that it must end in."""
 
+import logging
 import shlex
 import sys
 import threading
@@ -41,6 +42,8 @@ class Healed(NamedTuple):
 
 def tell(keep: bool) -> bool:
     """The whole story; with `keep` the region then runs on until Ctrl-C. Whether all states were reached and nothing was lost."""
+    # kazoo warns of every lost connection, which is what this story is made of.
+    logging.getLogger("kazoo").setLevel(logging.CRITICAL)
     with Narrator(CHAPTERS) as narrator:
         try:
             return in_region(narrator, keep)
@@ -100,8 +103,8 @@ class Story:
 
     def introduce(self) -> None:
         self.narrator.plain(
-            f"A region of AWS on this machine (127.{self.region.network}.0.0/16): real ZooKeeper, real zkboot; the hardware and the "
-            "AWS API are emulated. “What zkboot says” is quoted from the machines' logs, with instance ids shortened."
+            "A region of AWS on this machine: real ZooKeeper, real zkboot; the hardware and the AWS API are emulated. "
+            "“What zkboot says” is quoted from the machines' logs, with instance ids shortened."
         )
         production = {**Zookeeper()._asdict(), **Timing()._asdict()}
         lab = {**FASTER["zookeeper"], **FASTER["timing"]}
@@ -166,7 +169,7 @@ class Story:
             "What happened, and how long it was felt",
             ("event", "time to heal", "longest write gap", "writes lost"),
             rows,
-            (f"{report.acknowledged} writes acknowledged, {self.narrator.seconds:.0f} s", "", f"{report.longest_gap:.1f} s", f"{len(missing)}"),
+            (f"{report.acknowledged} writes, {self.narrator.seconds:.0f} s in all", "", f"{report.longest_gap:.1f} s", f"{len(missing)}"),
         )
         if missing:
             self.narrator.failed(f"acknowledged, and not there: writes {sorted(missing)[:20]}\n{self.region.last_words()}")
@@ -176,7 +179,7 @@ class Story:
         """Watch on, until Ctrl-C."""
         name = zk.living[0].instance_id[:SHORT]
         python = shlex.quote(sys.executable.removeprefix(f"{CHECKOUT}/"))
-        lab = f"{python} -m tests.lab --region 127.{self.region.network}"
+        lab = f"{python} -m tests.lab --region {self.region.path.name}"
         hosts = ",".join(zk.hosts)
         client = f"from kazoo.client import KazooClient; c = KazooClient('{hosts}'); c.start(); print(c.get_children('/'))"
         self.narrator.plain("\nThe region runs on. In another terminal:", "bold")

@@ -12,8 +12,9 @@ STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (.*)")
 INSTANCE = re.compile(r"\bi-[0-9a-f]{17}\b")
 SHORT = len("i-0123")
 
-# Waiting is not news; health and the timers are what the demo itself looks for; a race lost is run again at once.
-UNTOLD = re.compile(r"waiting|healthy|recovery every|no ensemble to join was seen|.*looking again$")
+# Waiting is not news; health and the timers are what the demo itself looks for; a race lost is run again at once; a
+# machine that is shut down ends its turn.
+UNTOLD = re.compile(r"waiting|healthy|recovery every|no ensemble to join was seen|.*looking again$|zkboot: ended by")
 OF_THE_REGION = re.compile(r"(?P<who>i-\w+):? (?P<what>launched at .*|is in service|is being taken.*|is shutting down|is terminated)$")
 
 
@@ -35,14 +36,15 @@ class Witness:
         self._said: set[tuple[str, str]] = set()
 
     def news(self) -> Iterator[Sentence]:
+        # The logs first: what a machine says is often why the region then moves.
+        for machine in list(self._region.machines.values()):
+            for name in LOGS:
+                yield from self._of(machine, name)
         story = self._region.story[self._told :]
         self._told += len(story)
         for _, sentence in story:
             if match := OF_THE_REGION.match(sentence):
                 yield Sentence(match["who"], match["what"].partition(": ")[0], quoted=False)
-        for machine in list(self._region.machines.values()):
-            for name in LOGS:
-                yield from self._of(machine, name)
 
     def forget(self) -> None:
         """A new chapter: what was said before may be told again."""

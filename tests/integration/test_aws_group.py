@@ -82,13 +82,14 @@ def test_the_group_and_its_instances(found: Node) -> None:
     group = found.autoscaling.describe(frozenset())
     assert group.desired == 4
     assert group.lists_me
-    machines = found.group.machines.values()
+    machines = found.group.living
     assert set(group.instances) == {machine.instance_id for machine in machines}
     for machine in machines:
         instance = group.instances[machine.instance_id]
         assert (instance.id, instance.address, instance.zone) == (machine.instance_id, machine.address, machine.zone)
         assert instance.state == found.region.ec2_state(machine)
-        assert instance.lifecycle == found.region.lifecycle(machine) == "Pending:Wait"
+        assert instance.lifecycle == found.region.lifecycle(machine)
+    assert found.region.lifecycle(found.machine) == "Pending:Wait"
     assert group.date > 1e9, "EC2's clock"
 
 
@@ -101,7 +102,7 @@ def test_one_call_to_ec2_names_all(found: Node) -> None:
 def test_instances_that_ec2_does_not_know_are_missing(found: Node) -> None:
     group = found.autoscaling.describe(frozenset({"i-0123456789abcdef0"}))
     assert "i-0123456789abcdef0" not in group.instances
-    assert len(group.instances) == 4
+    assert group.instances.keys() == {machine.instance_id for machine in found.group.living}
 
 
 def test_an_instance_outside_the_group_is_told_where_asked_for(found: Node) -> None:
@@ -114,9 +115,17 @@ def test_an_instance_outside_the_group_is_told_where_asked_for(found: Node) -> N
     for instance_id, instance in outside.items():
         told = group.instances[instance_id]
         assert (told.address, told.lifecycle, told.state) == (instance["PrivateIpAddress"], "", "running")
-    ec2.terminate_instances(InstanceIds=list(outside))
-    group = found.autoscaling.describe(frozenset(outside))
-    assert {group.instances[instance_id].state for instance_id in outside} == {"terminated"}
+
+
+def test_a_terminated_instance_is_told_as_long_as_ec2_lists_it(found: Node) -> None:
+    machine = found.group.living[-1]
+    found.region.terminate(machine)
+    found.region.wait_until(lambda: found.region.lifecycle(machine) == "", "the group has replaced it", 20)
+    assert machine.instance_id not in found.autoscaling.describe(frozenset()).instances
+    told = found.autoscaling.describe(frozenset({machine.instance_id})).instances[machine.instance_id]
+    assert (told.state, told.lifecycle) == ("terminated", "")
+    found.region.forget(machine)
+    assert machine.instance_id not in found.autoscaling.describe(frozenset({machine.instance_id})).instances
 
 
 def test_instances_of_every_page(found: Node, impatient: AutoScaling) -> None:
@@ -128,10 +137,10 @@ def test_instances_of_every_page(found: Node, impatient: AutoScaling) -> None:
 
 
 def test_what_the_group_has_and_ec2_does_not_know_yet_is_pending(found: Node) -> None:
-    other = next(machine for machine in found.group.machines.values() if machine is not found.machine)
+    other = found.group.living[1]
     group = described_without(found, other.instance_id)
     instance = group.instances[other.instance_id]
-    assert instance == (other.instance_id, "", other.zone, "pending", "Pending:Wait")
+    assert instance == (other.instance_id, "", other.zone, "pending", found.region.lifecycle(other))
     assert group.lists_me
 
 
@@ -172,7 +181,7 @@ def test_a_group_that_does_not_exist_is_unknown(found: Node) -> None:
 
 def test_a_hook_is_kept_waiting_and_completed(found: Node) -> None:
     controller = found.region.autoscaling
-    machine = list(found.group.machines.values())[1]
+    machine = found.group.living[2]
     mine = node_of(found.region, found.group, machine, {"region": REGION})
     mine.autoscaling.heartbeat("zkboot-launch")
     assert controller.remaining(machine.instance_id, "zkboot-launch") > 0

@@ -13,7 +13,7 @@ import pytest
 from tests.lab import processes
 from tests.lab.group import Group
 from tests.lab.machines import CHECKOUT, Machine
-from tests.lab.region import Region
+from tests.lab.region import BUCKET, Region
 
 # Says what it was called with; a `recover` runs on for a while, so that there is something to freeze or to kill.
 TALKS = ("/bin/sh", "-c", 'echo "$0 in boot $ZKBOOT_LAB_BOOT"; [ "$0" != recover ] || exec sleep 60')
@@ -199,3 +199,15 @@ def test_everything_ends_with_a_region_that_is_killed() -> None:
 
 def of_root(root: str) -> set[int]:
     return {pid for pid in processes.every() if processes.variable(pid, processes.MARK) == root and processes.alive(pid)}
+
+
+def test_a_group_of_the_same_name_in_another_aws_region_shares_the_bucket_alone(region: Region) -> None:
+    here = talking(region, 1)
+    there = talking(region, 1, aws_region="us-west-2")
+    (one,), (two,) = here.living, there.living
+    assert (one.zone, two.zone) == ("eu-west-1a", "us-west-2a") and one.address != two.address
+    assert two.settings["aws"]["region"] == "us-west-2"
+    region.client("s3", "us-west-2").put_object(Bucket=BUCKET, Key="control/zk/x", Body=b"from there")
+    assert region.objects("control/") == {"control/zk/x": b"from there"}
+    told = region.client("autoscaling", "us-west-2").describe_auto_scaling_instances()["AutoScalingInstances"]
+    assert [entry["InstanceId"] for entry in told] == [two.instance_id]

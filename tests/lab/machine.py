@@ -81,7 +81,7 @@ class Init:
             self.start(self.script.pop(0), "script", "cloud-init-output.log")
         elif "recover" not in at_work and time.monotonic() >= self.next_recover:
             self.next_recover = time.monotonic() + self.spec["recover_interval"]
-            self.start(["recover"], "recover", "recover.log")
+            self.start(["recover", "--quiet"], "recover", "recover.log")
 
     def start(self, arguments: list[str], what: str, log: str) -> None:
         command = [*self.spec["command"], *arguments]

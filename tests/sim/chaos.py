@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation
-from zkboot.model import Action
 
 QUIET = 420.0  # seconds of quiet within which all must be well
 ODDS = {
@@ -137,13 +136,6 @@ class Chaos:
         self.sim.fleet.desired = desired
 
 
-def halted_rightly(sim: Simulation) -> bool:
-    """All that live have halted, and no living disk holds data that could be served."""
-    living = [n for n in sim.living() if not n.machine.lifecycle.startswith("Terminating")]
-    halted = all(n.last is not None and n.last.decision.action is Action.HALT and n.last.decision.row == 22 for n in living)
-    return bool(living) and halted and not any(n.files.loadable for n in living)
-
-
 def run(seed: int) -> Outcome:
     """Play one schedule to its end."""
     sim = Simulation(seed, max_voters=random.Random(seed).choice((3, 5, 5)))
@@ -153,12 +145,12 @@ def run(seed: int) -> Outcome:
         chaos.quiet()
         began = sim.now
         sim.run(1)
-        settled = sim.run(QUIET, lambda: sim.settled() or halted_rightly(sim))
-        took, halted = sim.now - began, halted_rightly(sim)
-        if not settled:
+        settled = sim.run(QUIET, lambda: sim.settled() or sim.halted_rightly())
+        took, halted = sim.now - began, sim.halted_rightly()
+        if not settled and not sim.over:
             said = "\n    ".join(f"{n.id} ({n.machine.lifecycle}): {n.said}" for n in sim.living())
             sim.ledger.broken(f"not well after {QUIET:.0f} s of quiet:\n    {said}")
-        else:
+        elif settled:
             sim.ledger.check()
         ledger = sim.ledger
         return Outcome(

@@ -82,6 +82,7 @@ class Scheduler:
         self.random = random.Random(seed)
         self.now = 1_000_000.0
         self.start = self.now
+        self.over = False  # nothing more will come of this schedule
         self.story: list[str] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
@@ -92,7 +93,7 @@ class Scheduler:
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Let so much time pass, or less when `until` becomes true; returns whether it did."""
         end = self.now + seconds
-        while self._events and self._events[0][0] <= end:
+        while self._events and self._events[0][0] <= end and not self.over:
             at, _, event = heapq.heappop(self._events)
             self.now = max(self.now, at)
             event()

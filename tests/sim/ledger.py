@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.sim.simulation import Simulation
 
 CLUSTER = "c"
+MOST_GENERATIONS = 30
 
 
 class Write(NamedTuple):
@@ -75,6 +76,9 @@ class Ledger:
             return
         if new.revision <= old.revision or new.generation < old.generation or new.cluster_id != old.cluster_id:
             self.broken(f"the record went backwards: {old.revision} -> {new.revision}")
+        if new.generation > MOST_GENERATIONS:
+            self.broken("generation follows generation without end")
+            self._sim.over = True
         if new.generation == old.generation and new.seed != old.seed:
             self.broken(f"a second seed in generation {new.generation}: {old.seed}, {new.seed}")
         holders = [c.instance_id for c in new.members.values()]

@@ -1,6 +1,7 @@
 """The simulated region: nodes that take turns, clients that write, and what must never be seen."""
 
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from tests.sim.aws import Bucket, Fleet, Machine
@@ -64,6 +65,7 @@ class Simulation(Scheduler):
         self.nodes: dict[str, Node] = {}
         self.islands: dict[str, int] = {}  # address -> island; those on one island reach each other
         self.current: Node | None = None
+        self.script: Callable[[Node, str], None] = lambda node, name: None
         self.ledger = Ledger(self)
         self.bucket.wrote = self.ledger.wrote
         self.after(0, self._tick)
@@ -147,6 +149,7 @@ class Simulation(Scheduler):
 
     def interfere(self, node: Node, name: str) -> None:
         """At a point of that node's turn: go on, wait, or be killed."""
+        self.script(node, name)
         if not self.odds:
             return
         if self.chance("kill"):
@@ -158,11 +161,16 @@ class Simulation(Scheduler):
             self.after(self.random.expovariate(1 / 8), lambda: self.boot(node))
             raise Killed
         if self.chance("pause"):
-            seconds = self.random.choice((0.1, 0.5, 2.0, 12.0))
+            seconds = self.random.choice((0.1, 0.1, 0.5, 0.5, 2.0, 2.0, 12.0, 40.0))
             if seconds > 1:
                 node.tell(f"waits {seconds:.0f} s at: {name}")
-            self.after(seconds, lambda fiber=node.fiber, boots=node.boots: self._resume(node, boots))
-            node.fiber.pause()
+            self.hold(node, seconds)
+
+    def hold(self, node: Node, seconds: float) -> None:
+        """The running turn of that node stands still for a while."""
+        boots = node.boots
+        self.after(seconds, lambda: self._resume(node, boots))
+        node.fiber.pause()
 
     def _resume(self, node: Node, boots: int) -> None:
         if node.up and node.boots == boots and node.fiber.busy:
@@ -221,6 +229,12 @@ class Simulation(Scheduler):
         if not node.up or process is None or self.ensemble.mode(process) is Mode.NONE or last is None:
             return False
         return last.decision.action is Action.HEALTHY and node.last_at > max(node.booted, self.now - 4 * REST)
+
+    def halted_rightly(self) -> bool:
+        """All that live have halted, and no living disk holds data that could be served."""
+        living = [n for n in self.living() if not n.machine.lifecycle.startswith("Terminating")]
+        halted = all(n.last is not None and n.last.decision.action is Action.HALT and n.last.decision.row == 22 for n in living)
+        return bool(living) and halted and not any(n.files.loadable for n in living)
 
     def close(self) -> None:
         for node in self.nodes.values():

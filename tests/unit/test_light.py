@@ -101,9 +101,9 @@ def test_only_the_leader_audits() -> None:
 
 
 def test_a_plain_recover_is_understood() -> None:
-    assert light.understood(["recover"]) == light.Command(None, {}, False)
+    assert light.understood(["recover"]) == light.Command(None, {}, json=False, quiet=False)
     argv = ["--json", "--config", "/a", "recover", "--set", "cluster=b", "--set=aws.region=c", "--debug"]
-    assert light.understood(argv) == light.Command("/a", {"cluster": "b", "aws.region": "c"}, True)
+    assert light.understood(argv) == light.Command("/a", {"cluster": "b", "aws.region": "c"}, json=True, quiet=False)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Data renamed aside: `archive/<generation>-<UTC time>/` beside the data folder, on the same file system.
 
-The manifest `moving.json` is the decision to archive; the renames follow, and then it is called `archive.json`. Configuration
-files may lie on another file system: they are copied, without the super digest, before they are removed.
+The manifest `moving.json` is the decision to archive; the renames follow, and then it is called `archive.json`. Back it goes the
+same way: `returning.json`, the renames, `returned.json`. Configuration files may lie on another file system: they are copied,
+without the super digest, before they are removed.
 """
 
 import json
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from zkboot.errors import UnknownFact
@@ -16,6 +18,8 @@ from zkboot.zookeeper.generation import SCHEMA, read_json
 
 MOVING = "moving.json"
 MANIFEST = "archive.json"
+RETURNING = "returning.json"
+RETURNED = "returned.json"
 
 
 class Archives:
@@ -30,15 +34,11 @@ class Archives:
 
     def read(self) -> tuple[Archive, ...]:
         """Every archive, an unfinished one too, by name; not one that was brought back."""
-        names = files.listing(self._folder)
-        whole = (self._manifest(name, MANIFEST) for name in names if files.exists(f"{self._folder}/{name}/data"))
-        found = (*whole, *(self._manifest(name, MOVING) for name in names))
-        return tuple(archive for archive in found if archive is not None)
+        return self._having(MANIFEST, MOVING, RETURNING)
 
     def unfinished(self) -> Archive | None:
-        """The archive that was begun, and whose renames may not all have been made."""
-        found = (self._manifest(name, MOVING) for name in files.listing(self._folder))
-        return next((archive for archive in found if archive is not None), None)
+        """The archive that was begun or is to be brought back, and whose renames may not all have been made."""
+        return next(iter(self._having(MOVING, RETURNING)), None)
 
     def begin(self, identity: Identity | None, epoch: int, zxid: int, now: float, damaged: bool) -> Archive:
         """Decide that all goes aside: from here on the disk counts as empty. `now` is seconds since 1970, for the name."""
@@ -55,27 +55,32 @@ class Archives:
         files.write(f"{self._folder}/{archive.name}/{MOVING}", json.dumps(fields, sort_keys=True, indent=1) + "\n")
         return archive
 
+    def begin_return(self, name: str) -> None:
+        """Decide that an archive becomes the disk again, which is empty."""
+        files.rename(f"{self._folder}/{name}/{MANIFEST}", f"{self._folder}/{name}/{RETURNING}")
+
     def finish(self) -> None:
-        """Make the renames of an archive that was begun; nothing when there is none."""
-        archive = self.unfinished()
-        if archive is None:
-            return
-        folder = f"{self._folder}/{archive.name}"
-        self._move_configuration(f"{folder}/conf")
-        self._move(self._data_dir, f"{folder}/data")
-        if self._log_dir != self._data_dir:
-            files.make_folder(f"{self._log_folder}/{archive.name}")
-            self._move(self._log_dir, f"{self._log_folder}/{archive.name}/log")
-        files.rename(f"{folder}/{MOVING}", f"{folder}/{MANIFEST}")
+        """Make the renames that were decided, in either direction; nothing when there are none."""
+        for archive in self._having(MOVING):
+            self._move_configuration(f"{self._folder}/{archive.name}/conf")
+            for folder, part, target in self._parts(archive.name):
+                files.make_folder(folder)
+                if not files.exists(f"{folder}/{part}") and files.exists(target):
+                    files.rename(target, f"{folder}/{part}")
+            files.rename(f"{self._folder}/{archive.name}/{MOVING}", f"{self._folder}/{archive.name}/{MANIFEST}")
+        for archive in self._having(RETURNING):
+            for folder, part, target in self._parts(archive.name):
+                self._move_back(folder, part, target)
+            files.rename(f"{self._folder}/{archive.name}/{RETURNING}", f"{self._folder}/{archive.name}/{RETURNED}")
 
-    def bring_back(self, name: str) -> None:
-        """Make the archive the disk again, the data last; what stood there (no data) goes where the archive was. Not the
-        configuration: whoever brings data back writes a new one."""
+    def _parts(self, name: str) -> Iterator[tuple[str, str, str]]:
+        """The archive's folder, the name in it, and where that came from."""
+        yield f"{self._folder}/{name}", "data", self._data_dir
         if self._log_dir != self._data_dir:
-            self._swap(self._log_dir, f"{self._log_folder}/{name}", "log")
-        self._swap(self._data_dir, f"{self._folder}/{name}", "data")
+            yield f"{self._log_folder}/{name}", "log", self._log_dir
 
-    def _swap(self, target: str, folder: str, part: str) -> None:
+    def _move_back(self, folder: str, part: str, target: str) -> None:
+        """Not the configuration: whoever brings data back writes a new one. What stood there, no data, goes where the archive was."""
         if files.exists(f"{folder}/{part}"):
             if files.exists(target):
                 files.rename(target, f"{folder}/{self._free(folder)}")
@@ -99,10 +104,6 @@ class Archives:
                     files.remove(f"{version_2}/{name}")
                 files.sync_folder(version_2)
 
-    def _move(self, source: str, target: str) -> None:
-        if not files.exists(target) and files.exists(source):
-            files.rename(source, target)
-
     def _move_configuration(self, target: str) -> None:
         """Copies first, then no pointer to them, then they go. The static part and the digest stay for the next start."""
         names = configuration.dynamic_names(self._conf_dir)
@@ -124,6 +125,11 @@ class Archives:
         name = f"{generation}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
         taken = set(files.listing(self._folder)) | set(files.listing(self._log_folder))
         return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in taken)
+
+    def _having(self, *manifests: str) -> tuple[Archive, ...]:
+        """The archives with one of these manifests, by name."""
+        found = (self._manifest(name, manifest) for name in files.listing(self._folder) for manifest in manifests)
+        return tuple(archive for archive in found if archive is not None)
 
     def _manifest(self, name: str, manifest: str) -> Archive | None:
         path = f"{self._folder}/{name}/{manifest}"

@@ -98,13 +98,12 @@ class NodeDisk:
     def archive(self) -> Archive | None:
         with files.unknown_on_error():
             self._expect_volume()
-            if (unfinished := self._archives.unfinished()) is not None:
-                self._archives.finish()
-                return unfinished
+            unfinished = self._archives.unfinished()
+            self._archives.finish()
             disk = self._known()
             if disk.state is DiskState.EMPTY:
                 self._clear()
-                return None
+                return unfinished
             data = disk.data or Data(0, 0, contents.NOTHING, None)
             damaged = disk.state is DiskState.DAMAGED
             made = self._archives.begin(disk.identity, data.current_epoch, data.zxid, time.time(), damaged)
@@ -115,9 +114,11 @@ class NodeDisk:
         with files.unknown_on_error():
             self._expect_volume()
             self._archives.finish()
-            if self._known().state is DiskState.EMPTY:
+            disk = self._known()
+            if disk.state is DiskState.EMPTY and any(a.name == name for a in disk.archives):
                 self._clear()
-                self._archives.bring_back(name)
+                self._archives.begin_return(name)
+                self._archives.finish()
 
     def build_empty(self, identity: Identity, server_id: int, configuration: Configuration, epoch: int) -> None:
         with files.unknown_on_error():

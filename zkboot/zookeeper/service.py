@@ -60,6 +60,7 @@ def arguments(settings: "Settings", memory: int) -> list[str]:
     return [
         f"-Xmx{zookeeper.heap or sizing.heap(memory)}",
         "-XX:+ExitOnOutOfMemoryError",
+        "-XX:-UsePerfData",  # its shared file stalls the server when the disk does, and outlives a power cut
         *([f"-XX:SharedArchiveFile={zookeeper.shared_archive}", "-Xshare:auto"] if zookeeper.shared_archive else []),
         *zookeeper.jvm_flags,
         f"-Dlogback.configurationFile={node.zookeeper_home}/conf/logback.xml",
