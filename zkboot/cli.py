@@ -199,6 +199,8 @@ def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
     """The options that only a person's commands have."""
     if name == "recover":
         parser.add_argument("--quiet", action="store_true", help="say nothing when all is well (the timer's way)")
+    if name == "plan":
+        parser.add_argument("--why", action="store_true", help="say of every row above the one that matched why it did not")
     if name not in ("reseed", "create", "adopt"):
         return
     parser.add_argument("--confirm", metavar="CLUSTER", default="", help="the cluster's name, instead of typing it when asked")

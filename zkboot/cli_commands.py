@@ -61,6 +61,8 @@ def plan(options: argparse.Namespace) -> int:
 
     turn = _plan(options)
     print(render.plan_json(turn) if options.json else render.plan(turn))
+    if options.why:
+        print(render.why_json(turn) if options.json else render.why(turn))
     return turn.exit_code
 
 

@@ -68,9 +68,8 @@ def _resolve(
     if found_etag == etag:
         raise error  # nothing happened yet; an unanswered write may still be under way
     if record.revision > new.revision:
-        raise UnknownFact(
-            f"{key} is at revision {record.revision} already: whether revision {new.revision} was this one is not known; looking again"
-        ) from error
+        was = f"whether its revision {new.revision} was this one is not known"
+        raise UnknownFact(f"{key} is at revision {record.revision} already: {was}; looking again") from error
     raise Stale(f"{key} was changed by another, revision {record.revision} is there now; looking again") from error
 
 

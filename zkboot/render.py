@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from zkboot import explain
 from zkboot.model import Configuration, Decision, Disk, DiskState, Mode, Observation, Quorum, Report, Role, Server, Unknown
 from zkboot.reconcile import Turn
 from zkboot.words import Words, majority
@@ -32,6 +33,19 @@ def plan(turn: Turn) -> str:
 
 def plan_json(turn: Turn) -> str:
     return json.dumps(plain(turn.decision), sort_keys=True)
+
+
+def why(turn: Turn) -> str:
+    """For each row above the one that matched, the condition that does not hold."""
+    assert turn.observation is not None
+    rows = explain.why_not(turn.observation, turn.decision.row)
+    return "\n".join(f"row {number:2} does not match; it asks that {text}" for number, text in rows)
+
+
+def why_json(turn: Turn) -> str:
+    assert turn.observation is not None
+    rows = explain.why_not(turn.observation, turn.decision.row)
+    return json.dumps([{"row": number, "asks": text} for number, text in rows])
 
 
 def plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ from tests.lab.ledger import Ledger, Report
 from tests.lab.machines import CHECKOUT, Machine
 from tests.lab.region import Region
 from tests.lab.settings import FASTER
-from zkboot.settings_keys import Settings, Timing, Zookeeper
+from zkboot.settings_keys import Timing, Zookeeper
 
 DEADLINE = 60.0  # seconds in which each state must be reached
 CHAPTERS = 8
@@ -107,7 +107,7 @@ class Story:
             "“What zkboot says” is quoted from the machines' logs, with instance ids shortened."
         )
         production = {**Zookeeper()._asdict(), **Timing()._asdict()}
-        lab = {**FASTER["zookeeper"], **FASTER["timing"]}
+        lab = {key: value for table in FASTER.values() for key, value in table.items()}
         faster = [text.format(f"{lab[key]:g}", f"{production[key]:g}") for key, text in WHAT_IS_FASTER.items() if key in lab]
         self.narrator.plain(f"Faster here than in production (in brackets): {'; '.join(faster)}. Machines boot at once.", "dim")
 
@@ -169,7 +169,12 @@ class Story:
             "What happened, and how long it was felt",
             ("event", "time to heal", "longest write gap", "writes lost"),
             rows,
-            (f"{report.acknowledged} writes, {self.narrator.seconds:.0f} s in all", "", f"{report.longest_gap:.1f} s", f"{len(missing)}"),
+            (
+                f"{report.acknowledged} writes, {self.narrator.seconds:.0f} s in all",
+                "",
+                f"{report.longest_gap:.1f} s",
+                f"{len(missing)}",
+            ),
         )
         if missing:
             self.narrator.failed(f"acknowledged, and not there: writes {sorted(missing)[:20]}\n{self.region.last_words()}")

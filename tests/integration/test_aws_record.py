@@ -182,7 +182,7 @@ def test_a_write_that_another_wrote_over_before_its_answer_is_unknown(found: Nod
     others = documents.record_to_json(first._replace(revision=3, nonce="another's"))
     admin = found.region.client("s3")
     found.fault(then_by_another(lambda: admin.put_object(Bucket=BUCKET, Key=KEY, Body=others)), "s3:PutObject", times=1)
-    with pytest.raises(UnknownFact, match="at revision 3 already: whether revision 2 was this one is not known"):
+    with pytest.raises(UnknownFact, match="at revision 3 already: whether its revision 2 was this one is not known"):
         records.replace(found.store, CLUSTER, first._replace(started=True), etag)
 
 
@@ -196,7 +196,7 @@ def test_what_cannot_be_read_back_is_unknown(found: Node) -> None:
 def test_a_record_deleted_meanwhile_is_not_written_again(found: Node) -> None:
     first, etag = records.create(found.store, CLUSTER, NEW)
     found.region.client("s3").delete_object(Bucket=BUCKET, Key=KEY)
-    with pytest.raises(Stale, match="it is gone"):
+    with pytest.raises(Stale, match="is gone"):
         records.replace(found.store, CLUSTER, first, etag)
     assert records.read(found.store, CLUSTER) is None
 

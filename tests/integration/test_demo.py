@@ -68,9 +68,11 @@ class Demo:
         return found
 
     def left(self) -> set[int]:
-        """Living processes that carry its mark, or are its children."""
+        """Living processes that carry its mark."""
         owner = str(self.process.pid)
-        return {pid for pid in processes.every() if processes.variable(pid, "ZKBOOT_LAB_REGION") == owner and processes.alive(pid)}
+        return {
+            pid for pid in processes.every() if processes.variable(pid, "ZKBOOT_LAB_REGION") == owner and processes.alive(pid)
+        }
 
 
 @contextmanager

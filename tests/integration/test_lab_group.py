@@ -152,7 +152,7 @@ def test_a_full_zone_is_said_in_the_activities(region: Region) -> None:
 def test_frozen_and_killed_zkboot(region: Region) -> None:
     machine = talking(region, 1).living[0]
     machine.freeze_zkboot()
-    assert {processes.stat(pid)[0] for pid in machine.zkboot_pids()} == {"T"}
+    assert {processes.stat(pid)[0] for pid in machine.zkboot_pids()} == {"T"}, "a frozen process is stopped"
     machine.thaw_zkboot()
     assert machine.kill_zkboot() == 1
     region.wait_until(lambda: "recover ended with -9" in machine.log(), "init notices", 5)

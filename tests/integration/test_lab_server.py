@@ -66,8 +66,10 @@ def test_a_server_freezes_and_thaws(trio: Group) -> None:
     machine = trio.machines[followers(trio)[0]]
     machine.freeze_server()
     assert processes.stat(machine.server_pid)[0] == "T"
-    assert machine.answer() is None
-    machine.thaw_server()
+    try:
+        assert machine.answer() is None
+    finally:
+        machine.thaw_server()
     wait_serving(trio)
 
 

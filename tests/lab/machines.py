@@ -136,7 +136,9 @@ class Machine:
         self._signal_server(signal.SIGKILL)
 
     def freeze_server(self) -> None:
+        """Returns when nothing of it runs any more."""
         self._signal_server(signal.SIGSTOP)
+        processes.freeze([self.server_pid])
 
     def thaw_server(self) -> None:
         self._signal_server(signal.SIGCONT)
@@ -154,7 +156,8 @@ class Machine:
     def freeze_zkboot(self) -> None:
         """The init too: no new turn starts until `thaw_zkboot`."""
         assert self._init is not None
-        processes.send([self._init.pid, *self.zkboot_pids()], signal.SIGSTOP)
+        processes.freeze([self._init.pid])
+        processes.freeze(self.zkboot_pids())
 
     def thaw_zkboot(self) -> None:
         assert self._init is not None

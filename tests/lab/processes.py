@@ -15,8 +15,8 @@ def alive(pid: int) -> bool:
     return stat(pid)[0] not in ("Z", "X", "")
 
 
-def stat(pid: int) -> tuple[str, int]:
-    """State letter and parent of a process (proc(5), /proc/PID/stat); ("", 0) when there is none."""
+def stat(pid: int | str) -> tuple[str, int]:
+    """State letter and parent of a process, or of a thread `PID/task/TID`, as proc(5) says; ("", 0) when there is none."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             state, parent = file.read().rpartition(")")[2].split()[:2]
@@ -48,10 +48,10 @@ def of_machine(init: int, root: str) -> set[int]:
     """Every living process of a machine but its init."""
     parents = {pid: stat(pid) for pid in every()}
     found = {pid for pid in parents if variable(pid, MARK) == root}
-    children = {init}
-    while children:
-        children = {pid for pid, (_, parent) in parents.items() if parent in children} - found - {init}
-        found |= children
+    newest = found | {init}
+    while newest:
+        newest = {pid for pid, (_, parent) in parents.items() if parent in newest} - found - {init}
+        found |= newest
     return {pid for pid in found - {init, os.getpid()} if parents[pid][0] not in ("Z", "X", "")}
 
 
@@ -61,6 +61,24 @@ def send(pids: Iterable[int], number: int) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             continue
+
+
+def freeze(pids: Iterable[int]) -> None:
+    """STOP them, and return when none of their threads runs any more."""
+    frozen = list(pids)
+    send(frozen, signal.SIGSTOP)
+    deadline = time.monotonic() + CUT_DEADLINE
+    while moving := [pid for pid in frozen if any(state not in "TZX" for state in _threads(pid))]:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes {moving} do not stop")
+        time.sleep(0.005)
+
+
+def _threads(pid: int) -> list[str]:
+    try:
+        return [stat(f"{pid}/task/{thread}")[0] for thread in os.listdir(f"/proc/{pid}/task")]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def cut(init: int, root: str) -> None:

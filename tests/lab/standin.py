@@ -55,4 +55,4 @@ def start(settings: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[-1])
+    main(sys.argv[1])

@@ -101,7 +101,11 @@ def a_newcomer_enters_by_its_own_claim(f: Facts, d: Decision) -> bool:
     joining = change_of(d).joining
     seconds = {(s.id, s.address) for s in f.second_claimants}
     me = f.claim is not None and (f.claim[0], f.seen.me.address) in {(s.id, s.address) for s in joining}
-    return me and all((s.id, s.address) in claims for s in joining) and all((s.id, s.address) in seconds for s in joining if s.id != f.id)
+    return (
+        me
+        and all((s.id, s.address) in claims for s in joining)
+        and all((s.id, s.address) in seconds for s in joining if s.id != f.id)
+    )
 
 
 @invariant(Action.RECONFIGURE)
@@ -109,7 +113,14 @@ def a_newcomer_in_step_enters_with_the_generations_disk(f: Facts, d: Decision) -
     """A node enters only running, in step, with a disk of the generation, and not while the group takes it."""
     if f.member is not None:
         return True
-    return f.running and f.disk_is_ours and f.disk.state is not DiskState.DAMAGED and f.seen.taken is False and f.quorum is not None and f.seen.me.address in f.quorum.synced
+    return (
+        f.running
+        and f.disk_is_ours
+        and f.disk.state is not DiskState.DAMAGED
+        and f.seen.taken is False
+        and f.quorum is not None
+        and f.seen.me.address in f.quorum.synced
+    )
 
 
 @invariant(Action.RECONFIGURE)
@@ -134,7 +145,11 @@ def one_voter_becomes_three_in_one_call(f: Facts, d: Decision) -> bool:
         return len(added) != 1
     named = {s.address for s in f.quorum.configuration.servers}
     held = f.seen.held.get("one claimant alone")
-    coming = [i for i in f.group.instances.values() if i.id != f.me and i.address not in named and i.state in ("pending", "running") and not f.going(i.id)]
+    coming = [
+        i
+        for i in f.group.instances.values()
+        if i.id != f.me and i.address not in named and i.state in ("pending", "running") and not f.going(i.id)
+    ]
     return f.member is not None or not coming or (held is not None and held.seconds > f.seen.limits.start)
 
 

@@ -100,7 +100,9 @@ class Facts:
 
     def line(self, configuration: Configuration | None) -> Server | None:
         """This node in a configuration, by id and address."""
-        found = [s for s in configuration.servers if s.id == self.id and s.address == self.seen.me.address] if configuration else []
+        found = (
+            [s for s in configuration.servers if s.id == self.id and s.address == self.seen.me.address] if configuration else []
+        )
         return found[0] if found else None
 
     @cached_property
@@ -130,7 +132,9 @@ class Facts:
         claim = self.record.members.get(server.id) if self.record else None
         if claim and claim.address == server.address:
             return claim.instance_id
-        return next((r.instance_id for r in self.reports.values() if (r.server_id, r.address) == (server.id, server.address)), None)
+        return next(
+            (r.instance_id for r in self.reports.values() if (r.server_id, r.address) == (server.id, server.address)), None
+        )
 
     def server_dead(self, server: Server) -> bool:
         holder = self.holder(server)
@@ -156,7 +160,11 @@ class Facts:
     @cached_property
     def voters(self) -> tuple[Server, ...]:
         """Of the newest committed configuration on any disk of the generation."""
-        found = [r.data.committed for i, r in self.reports.items() if i != self.me and r.data and r.data.committed and r.identity == self.ours]
+        found = [
+            r.data.committed
+            for i, r in self.reports.items()
+            if i != self.me and r.data and r.data.committed and r.identity == self.ours
+        ]
         if self.disk_is_ours and self.holds_data and self.disk.data and self.disk.data.committed:
             found.append(self.disk.data.committed)
         if self.disk_is_ours and self.fenced_creation and self.id is not None:
@@ -170,10 +178,18 @@ class Facts:
     @cached_property
     def committed_voters(self) -> set[Server]:
         """The voters of every disk of the generation, not the newest alone."""
-        found = [r.data.committed for i, r in self.reports.items() if i != self.me and r.data and r.data.committed and r.identity == self.ours]
+        found = [
+            r.data.committed
+            for i, r in self.reports.items()
+            if i != self.me and r.data and r.data.committed and r.identity == self.ours
+        ]
         if self.disk_is_ours and self.holds_data and self.disk.data and self.disk.data.committed:
             found.append(self.disk.data.committed)
-        own = {Server(self.id, self.seen.me.address)} if self.disk_is_ours and self.fenced_creation and self.id is not None else set()
+        own = (
+            {Server(self.id, self.seen.me.address)}
+            if self.disk_is_ours and self.fenced_creation and self.id is not None
+            else set()
+        )
         return own | {v for c in found for v in c.voters}
 
     def says_empty(self, instance: str | None) -> bool:
@@ -220,7 +236,10 @@ class Facts:
     def matters(self, identity: Identity | None) -> bool:
         """Data of this cluster, and of no generation before the last created one."""
         return (
-            identity is not None and self.record is not None and identity.cluster_id == self.record.cluster_id and identity.generation >= self.last_created
+            identity is not None
+            and self.record is not None
+            and identity.cluster_id == self.record.cluster_id
+            and identity.generation >= self.last_created
         )
 
     @cached_property
@@ -261,7 +280,13 @@ class Facts:
     @cached_property
     def beside_seed(self) -> bool:
         """Not created yet, another is the seed and not gone, and nobody else ever voted in the generation."""
-        return self.record is not None and self.record.state is not State.CREATED and not self.is_seed and not self.seed_gone and self.seed_is_only_voter
+        return (
+            self.record is not None
+            and self.record.state is not State.CREATED
+            and not self.is_seed
+            and not self.seed_gone
+            and self.seed_is_only_voter
+        )
 
     # --- with a quorum
 
@@ -281,7 +306,11 @@ class Facts:
         assert self.quorum is not None and self.record is not None
         named = {s.id for s in self.quorum.configuration.servers}
         claims = [(i, c) for i, c in sorted(self.record.members.items()) if c.instance_id != self.me and i not in named]
-        return [Server(i, c.address) for i, c in claims if c.address in self.quorum.synced and not self.dead(c.instance_id) and not self.going(c.instance_id)]
+        return [
+            Server(i, c.address)
+            for i, c in claims
+            if c.address in self.quorum.synced and not self.dead(c.instance_id) and not self.going(c.instance_id)
+        ]
 
     @cached_property
     def serving_voters(self) -> int:
@@ -302,7 +331,9 @@ class Facts:
     @cached_property
     def unknown(self) -> dict[str, str]:
         """The facts that could not be learned, by name, each with its reason."""
-        named = {name: getattr(self.seen, name) for name in ("quorum", "record", "reports", "group", "taken", "witnesses", "backup")}
+        named = {
+            name: getattr(self.seen, name) for name in ("quorum", "record", "reports", "group", "taken", "witnesses", "backup")
+        }
         found = {name: fact.why for name, fact in named.items() if isinstance(fact, Unknown)}
         return found | ({"disk": self.disk.why} if self.disk.state is DiskState.UNKNOWN else {})
 

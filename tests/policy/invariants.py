@@ -38,6 +38,14 @@ def invariant(*actions: Action) -> Callable[[Holding], Holding]:
     return enter
 
 
+def breaks(invariant: Invariant, facts: Facts, decision: Decision) -> bool:
+    """Whether the decision breaks it; one made without the facts that the invariant speaks of does."""
+    try:
+        return not invariant.holds(facts, decision)
+    except (AssertionError, LookupError):
+        return True
+
+
 def by_action() -> dict[Action, list[Invariant]]:
     """Which invariants a decision of each action is held against."""
     return {action: [i for i, actions in ALL if action in actions] for action in Action}
@@ -86,7 +94,11 @@ def a_first_creation_knows_that_no_witness_exists(f: Facts, d: Decision) -> bool
 def nothing_is_created_over_anything(f: Facts, d: Decision) -> bool:
     """Never `create` while any data, archive, backup, witness, quorum or foreign leader exists."""
     disk, reports = f.disk, f.reports.values()
-    told = any(r.data or r.identity or r.archives or r.holds is Holds.DATA for r in reports if f.record is None or not f.dead(r.instance_id))
+    told = any(
+        r.data or r.identity or r.archives or r.holds is Holds.DATA
+        for r in reports
+        if f.record is None or not f.dead(r.instance_id)
+    )
     mine = disk.state in (DiskState.DATA, DiskState.DAMAGED) or disk.archives or (f.record is None and disk.identity)
     return not (told or mine or f.seen.backup or f.seen.quorum or f.seen.foreign or (f.record is None and f.seen.witnesses))
 
@@ -115,7 +127,13 @@ def a_creation_is_repeated_only_while_creating(f: Facts, d: Decision) -> bool:
 @invariant(Action.SEED)
 def only_the_named_seed_builds_and_once(f: Facts, d: Decision) -> bool:
     """A seed's disk is built only by the node that the record names, before the fence, in a generation not created."""
-    return f.record is not None and f.is_seed and not f.record.started and f.record.state is not State.CREATED and f.seen.quorum is None
+    return (
+        f.record is not None
+        and f.is_seed
+        and not f.record.started
+        and f.record.state is not State.CREATED
+        and f.seen.quorum is None
+    )
 
 
 @invariant(Action.SEED)
@@ -159,7 +177,9 @@ def only_data_of_the_generation_is_started(f: Facts, d: Decision) -> bool:
     """A server continues only with data of the record's generation, or of a known cluster while the record cannot be read."""
     if f.record is not None:
         return f.disk_is_ours or (d.action is Action.RESTART and f.quorum is not None)
-    return isinstance(f.seen.record, Unknown) and (f.disk.identity is not None or d.action is Action.RESTART) or f.quorum is not None
+    return (
+        isinstance(f.seen.record, Unknown) and (f.disk.identity is not None or d.action is Action.RESTART) or f.quorum is not None
+    )
 
 
 @invariant(*STARTS)
@@ -247,8 +267,17 @@ def a_report_changes_only_when_it_is_no_longer_true(f: Facts, d: Decision) -> bo
     """`joining` is given up only when no seed is there to join and none was for longer than the staleness window, or by a started seed without its disk."""
     assert f.record is not None
     held = f.seen.held.get(NO_QUORUM)
-    over = held is not None and held.seconds > f.seen.limits.staleness and not f.beside_seed and not (f.is_seed and not f.record.started)
-    robbed = f.is_seed and (f.record.started or f.record.state is not State.CREATING or f.disk.state is not DiskState.EMPTY) and not f.fenced_creation
+    over = (
+        held is not None
+        and held.seconds > f.seen.limits.staleness
+        and not f.beside_seed
+        and not (f.is_seed and not f.record.started)
+    )
+    robbed = (
+        f.is_seed
+        and (f.record.started or f.record.state is not State.CREATING or f.disk.state is not DiskState.EMPTY)
+        and not f.fenced_creation
+    )
     says_else = f.own is None or f.own.holds is Holds.JOINING or robbed
     return says_else and (over or robbed)
 
@@ -292,7 +321,12 @@ def the_best_survivor_reseeds(f: Facts, d: Decision) -> bool:
     if f.me not in f.survivors:
         return False
     best, backup = f.survivors[f.me], f.seen.backup
-    ours = backup is not None and not isinstance(backup, Unknown) and f.record is not None and backup.identity.cluster_id == f.record.cluster_id
+    ours = (
+        backup is not None
+        and not isinstance(backup, Unknown)
+        and f.record is not None
+        and backup.identity.cluster_id == f.record.cluster_id
+    )
     behind = not ours or (backup.epoch, backup.zxid) <= best  # type: ignore[union-attr]
     return behind and all(other <= best for other in f.survivors.values())
 
@@ -326,7 +360,12 @@ def a_person_is_asked_only_when_nothing_else_is_left(f: Facts, d: Decision) -> b
         return False
     if f.record is None:
         return f.seen.record is None
-    if f.enough or not f.grace_over or not all(f.has_spoken(i) for i in f.living) or f.unknown.keys() & {"reports", "group", "backup", "quorum"}:
+    if (
+        f.enough
+        or not f.grace_over
+        or not all(f.has_spoken(i) for i in f.living)
+        or f.unknown.keys() & {"reports", "group", "backup", "quorum"}
+    ):
         return False
     backup = f.seen.backup
     best = max(f.survivors.values(), default=(0, 0))
@@ -338,7 +377,9 @@ def a_person_is_asked_only_when_nothing_else_is_left(f: Facts, d: Decision) -> b
 
 def conflicting(f: Facts) -> bool:
     disk, record = f.disk.identity, f.record
-    other = record is not None and disk is not None and (disk.cluster_id != record.cluster_id or disk.generation > record.generation)
+    other = (
+        record is not None and disk is not None and (disk.cluster_id != record.cluster_id or disk.generation > record.generation)
+    )
     return other or f.seen.foreign is not None or (record is not None and record.scope != f.seen.me.scope)
 
 
@@ -376,4 +417,4 @@ def the_lack_of_a_quorum_is_timed_only_while_known(f: Facts, d: Decision) -> boo
     return (NO_QUORUM in d.noted) == (f.seen.quorum is None)
 
 
-__all__ = ["ALL", "DECIDING", "EVERY", "Invariant", "by_action", "conflicting", "invariant", "rank"]
+__all__ = ["ALL", "DECIDING", "EVERY", "Invariant", "breaks", "by_action", "conflicting", "invariant", "rank"]

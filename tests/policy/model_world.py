@@ -83,7 +83,8 @@ class World:
     """Region, group and ensemble together."""
 
     def __init__(self, desired: int, max_voters: int = 5) -> None:
-        self.now, self.numbers, self.steps = 10_000.0, count(1), 0
+        self.now, self.numbers = 10_000.0, count(1)
+        self.steps = 0  # of the latest action, done
         self.limits = Limits(max_voters=max_voters)
         self.desired = desired
         self.nodes: list[Node] = []
@@ -234,9 +235,10 @@ class World:
         if f"{node.id} {decision.action}" != node.said or decision.action not in (Action.WAIT, Action.HEALTHY, Action.HALT):
             self.path.append(f"{self.now:>6.0f} {node.id} row {decision.row:>2} {decision.action}: {decision.reason}")
         node.said = f"{node.id} {decision.action}"
-        for done, step in enumerate(self.act(node, seen, decision), 1):
-            self.path[-1] += f" [{step}]" if killed_after is not None else ""
-            if done == killed_after:
+        self.steps = 0
+        for self.steps, step in enumerate(self.act(node, seen, decision), 1):
+            if self.steps == killed_after:
+                self.path.append(f"{self.now:>6.0f} !! zkboot on {node.id} killed after `{step}`")
                 break
         self.elect()
         return decision
@@ -361,12 +363,22 @@ class World:
         yield "report joining"
         server_id = next(i for i, c in record.members.items() if c.instance_id == node.id)
         identity, alone = Identity(record.cluster_id, record.generation), (Server(server_id, node.address),)
-        built = Disk(DiskState.EMPTY, identity=identity, server_id=server_id, seeded=True, marked=True, archives=node.disk.archives, promised=node.disk.promised)
+        built = Disk(
+            DiskState.EMPTY,
+            identity=identity,
+            server_id=server_id,
+            seeded=True,
+            marked=True,
+            archives=node.disk.archives,
+            promised=node.disk.promised,
+        )
         if record.state is not State.CREATING:
             data = node.disk.data
             assert data is not None
             epoch = record.zk_epoch
-            raised = data._replace(current_epoch=epoch, accepted_epoch=epoch, committed=Configuration((epoch + 1) << 32, alone), pending=None)
+            raised = data._replace(
+                current_epoch=epoch, accepted_epoch=epoch, committed=Configuration((epoch + 1) << 32, alone), pending=None
+            )
             built = built._replace(state=DiskState.DATA, marked=False, data=raised)
         node.disk = built
         yield "build"
@@ -388,7 +400,12 @@ class World:
         if node.id not in [c.instance_id for c in members.values()]:
             members[next(i for i in range(1, 256) if i not in members)] = Claim(node.id, node.address, node.zone, self.now)
         self.change(
-            generation=self.record.generation + 1, state=State.RESEEDING, seed=node.id, started=False, zk_epoch=max(known) + MARGIN, members=members
+            generation=self.record.generation + 1,
+            state=State.RESEEDING,
+            seed=node.id,
+            started=False,
+            zk_epoch=max(known) + MARGIN,
+            members=members,
         )
         yield "compare-and-set"
         best = max(node.disk.archives, key=lambda a: (a.current_epoch, a.zxid), default=None)
@@ -436,7 +453,9 @@ class World:
         held = {s.id: n for s in e.configuration.servers for n in self.nodes if n.lives and is_in(n, (s,))}
         members = {i: Claim(n.id, n.address, n.zone, self.now) for i, n in held.items()}
         generation = node.disk.identity.generation
-        self.record = Record(1, "", CLUSTER, SCOPE, generation, State.CREATED, node.id, True, (generation,), self.acknowledged[0], members)
+        self.record = Record(
+            1, "", CLUSTER, SCOPE, generation, State.CREATED, node.id, True, (generation,), self.acknowledged[0], members
+        )
         yield "adopt"
 
 

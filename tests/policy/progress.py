@@ -47,7 +47,12 @@ def a_hung_member_is_restarted(f: Facts, d: Decision) -> bool:
     if not hung or not undisturbed(f) or isinstance(f.seen.quorum, Unknown):
         return True
     if f.quorum is not None:
-        concerned = f.member is not None and f.seen.record is not None and f.seen.taken is not True and f.disk.state is not DiskState.UNKNOWN
+        concerned = (
+            f.member is not None
+            and f.seen.record is not None
+            and f.seen.taken is not True
+            and f.disk.state is not DiskState.UNKNOWN
+        )
         waits = f.record is None and not f.holds_data
         return not concerned or waits or d.action in (Action.RESTART, Action.REJOIN)
     to_zero = f.seen.taken is True and f.group is not None and f.group.desired == 0
@@ -58,7 +63,13 @@ def a_hung_member_is_restarted(f: Facts, d: Decision) -> bool:
 def an_undecidable_pending_configuration_is_moved_aside(f: Facts, d: Decision) -> bool:
     """A start without a quorum moves a pending configuration aside that no other could have committed or too few of whose voters remain."""
     data = f.disk.data
-    if d.action not in (Action.START, Action.RESTART) or f.quorum is not None or not f.holds_data or data is None or data.pending is None:
+    if (
+        d.action not in (Action.START, Action.RESTART)
+        or f.quorum is not None
+        or not f.holds_data
+        or data is None
+        or data.pending is None
+    ):
         return True
     left = [v for v in data.pending.voters if not f.lost(v)]
     alone = data.committed is not None and [v.id for v in data.committed.voters] == [f.id]
@@ -68,7 +79,14 @@ def an_undecidable_pending_configuration_is_moved_aside(f: Facts, d: Decision) -
 @invariant()
 def a_stopped_member_of_a_quorum_starts_or_joins_again(f: Facts, d: Decision) -> bool:
     """A stopped member of a serving quorum starts with its data, takes a promise back, or, without a usable disk, joins again."""
-    if f.member is None or f.running or f.seen.taken is True or not undisturbed(f) or f.record is None or f.disk.state is DiskState.UNKNOWN:
+    if (
+        f.member is None
+        or f.running
+        or f.seen.taken is True
+        or not undisturbed(f)
+        or f.record is None
+        or f.disk.state is DiskState.UNKNOWN
+    ):
         return True
     if not (f.holds_data and f.disk_is_ours):
         return d.action is Action.REJOIN
@@ -136,14 +154,24 @@ def an_ensemble_of_a_majority_is_set_created(f: Facts, d: Decision) -> bool:
 def the_leader_proves_a_new_generation(f: Facts, d: Decision) -> bool:
     """The leader of a generation that is not proved yet proves it."""
     due = f.member is not None and f.quorum is not None and not f.quorum.proved and f.quorum.leader == f.member.id
-    return not (due and f.serving and f.record is not None and f.seen.taken is not True and undisturbed(f)) or d.action is Action.PROVE
+    return (
+        not (due and f.serving and f.record is not None and f.seen.taken is not True and undisturbed(f))
+        or d.action is Action.PROVE
+    )
 
 
 @invariant()
 def who_serves_a_created_ensemble_is_let_in(f: Facts, d: Decision) -> bool:
     """A launched instance that serves a created, proved ensemble as a member is let in."""
     mine = f.group.instances.get(f.me) if f.group else None
-    ready = f.member is not None and f.quorum is not None and f.quorum.proved and f.serving and f.record is not None and f.record.state is State.CREATED
+    ready = (
+        f.member is not None
+        and f.quorum is not None
+        and f.quorum.proved
+        and f.serving
+        and f.record is not None
+        and f.record.state is State.CREATED
+    )
     return not (ready and mine is not None and mine.lifecycle == "Pending:Wait" and undisturbed(f)) or d.action is Action.LET_IN
 
 
@@ -167,7 +195,11 @@ def a_newcomer_comes_in(f: Facts, d: Decision) -> bool:
     if f.seen.me.address not in f.quorum.synced:
         hung = not f.serving and f.seen.server.age > f.seen.limits.start
         return d.action is (Action.JOIN if hung else Action.WAIT)
-    shadow = [s for s in f.quorum.configuration.servers if s.address == f.seen.me.address and s.role is Role.PARTICIPANT and not f.server_dead(s)]
+    shadow = [
+        s
+        for s in f.quorum.configuration.servers
+        if s.address == f.seen.me.address and s.role is Role.PARTICIPANT and not f.server_dead(s)
+    ]
     single = len(f.quorum.configuration.voters) == 1 and f.target >= 3 and not f.dead_voters and not f.second_claimants
     if shadow:
         return d.action is Action.WAIT
@@ -206,7 +238,14 @@ def a_taken_node_with_nothing_is_let_go(f: Facts, d: Decision) -> bool:
 @invariant()
 def a_taken_member_leaves_when_it_can(f: Facts, d: Decision) -> bool:
     """A taken node in a created ensemble that serves goes when it is no voter, when the rest keeps a quorum and a majority of the target, or at zero."""
-    if f.seen.taken is not True or f.quorum is None or f.record is None or f.group is None or not undisturbed(f) or f.record.state is not State.CREATED:
+    if (
+        f.seen.taken is not True
+        or f.quorum is None
+        or f.record is None
+        or f.group is None
+        or not undisturbed(f)
+        or f.record.state is not State.CREATED
+    ):
         return True
     going = d.action in (Action.LEAVE, Action.LET_GO)
     if f.member is None or f.member.role is Role.OBSERVER or f.group.desired == 0:
@@ -236,7 +275,12 @@ def a_lost_record_halts(f: Facts, d: Decision) -> bool:
     """Without a quorum and a record, where anything shows that an ensemble existed and all is known, a person is asked."""
     if f.seen.quorum is not None or f.seen.record is not None or not all_known(f) or not undisturbed(f):
         return True
-    shown = any(r.data or r.identity or r.archives for r in f.reports.values()) or f.disk.state is not DiskState.EMPTY or f.disk.identity or f.disk.archives
+    shown = (
+        any(r.data or r.identity or r.archives for r in f.reports.values())
+        or f.disk.state is not DiskState.EMPTY
+        or f.disk.identity
+        or f.disk.archives
+    )
     let_go = f.seen.taken is True and d.action is Action.LET_GO
     return not (shown or f.seen.witnesses or f.seen.backup) or d.action is Action.HALT or let_go
 
@@ -244,9 +288,21 @@ def a_lost_record_halts(f: Facts, d: Decision) -> bool:
 @invariant()
 def a_first_ensemble_is_created(f: Facts, d: Decision) -> bool:
     """Where nothing exists, all is known and as many as desired are registered, this node among them, it creates; until then it waits."""
-    if f.seen.quorum is not None or f.seen.record is not None or not all_known(f) or f.seen.taken is True or not undisturbed(f) or f.group is None:
+    if (
+        f.seen.quorum is not None
+        or f.seen.record is not None
+        or not all_known(f)
+        or f.seen.taken is True
+        or not undisturbed(f)
+        or f.group is None
+    ):
         return True
-    shown = any(r.data or r.identity or r.archives for r in f.reports.values()) or f.disk.state is not DiskState.EMPTY or f.disk.identity or f.disk.archives
+    shown = (
+        any(r.data or r.identity or r.archives for r in f.reports.values())
+        or f.disk.state is not DiskState.EMPTY
+        or f.disk.identity
+        or f.disk.archives
+    )
     if shown or f.seen.witnesses or f.seen.backup:
         return True
     there = len(f.registered) >= max(f.group.desired, 1) and f.me in [i.id for i in f.registered] and f.group.lists_me
@@ -256,7 +312,14 @@ def a_first_ensemble_is_created(f: Facts, d: Decision) -> bool:
 @invariant()
 def a_named_seed_builds(f: Facts, d: Decision) -> bool:
     """The node that the record names as its seed builds and starts where it has what it needs and nothing forbids it."""
-    if f.seen.quorum is not None or f.record is None or not f.is_seed or f.record.started or f.record.state is State.CREATED or not undisturbed(f):
+    if (
+        f.seen.quorum is not None
+        or f.record is None
+        or not f.is_seed
+        or f.record.started
+        or f.record.state is State.CREATED
+        or not undisturbed(f)
+    ):
         return True
     if not all_known(f) or f.says_empty(f.me) or f.disk.promised or f.seen.taken is True:
         return True
@@ -269,7 +332,14 @@ def a_named_seed_builds(f: Facts, d: Decision) -> bool:
 @invariant()
 def an_empty_node_starts_beside_its_seed(f: Facts, d: Decision) -> bool:
     """Before `created`, an empty node starts beside the living seed, and one that runs on older data stops for it."""
-    if f.seen.quorum is not None or not f.judged or not f.beside_seed or f.unknown or f.seen.taken is not False or not undisturbed(f):
+    if (
+        f.seen.quorum is not None
+        or not f.judged
+        or not f.beside_seed
+        or f.unknown
+        or f.seen.taken is not False
+        or not undisturbed(f)
+    ):
         return True
     if f.disk.state is DiskState.EMPTY and not f.running and not f.fenced_creation:
         return d.action is Action.JOIN
@@ -279,7 +349,13 @@ def an_empty_node_starts_beside_its_seed(f: Facts, d: Decision) -> bool:
 @invariant()
 def a_report_that_is_no_longer_true_is_replaced(f: Facts, d: Decision) -> bool:
     """A `joining` with nothing to join, and a promise over data that counts, are replaced; so the judge hears of every living member."""
-    if f.seen.quorum is not None or not f.judged or f.disk.state is DiskState.UNKNOWN or not undisturbed(f) or (f.seen.taken is True):
+    if (
+        f.seen.quorum is not None
+        or not f.judged
+        or f.disk.state is DiskState.UNKNOWN
+        or not undisturbed(f)
+        or (f.seen.taken is True)
+    ):
         return True
     assert f.record is not None
     before = f.record.state is not State.CREATED and f.seed_gone and f.matters(f.disk.identity)
@@ -293,7 +369,15 @@ def a_report_that_is_no_longer_true_is_replaced(f: Facts, d: Decision) -> bool:
 
 def judged_too_few(f: Facts) -> bool:
     """Too few remain, grace is over, all are heard and known, and this node has nothing of its own to do first."""
-    if f.seen.quorum is not None or not f.judged or f.enough or f.unknown or not undisturbed(f) or f.beside_seed or f.disk.state is DiskState.UNKNOWN:
+    if (
+        f.seen.quorum is not None
+        or not f.judged
+        or f.enough
+        or f.unknown
+        or not undisturbed(f)
+        or f.beside_seed
+        or f.disk.state is DiskState.UNKNOWN
+    ):
         return False
     assert f.record is not None
     seeding = f.record.state is not State.CREATED and f.is_seed and not f.record.started
@@ -336,8 +420,18 @@ def a_creation_that_died_begins_again(f: Facts, d: Decision) -> bool:
     """When a creation died with its seed, nothing holds data and there is no backup, a registered node creates again."""
     if not judged_too_few(f) or f.survivors or f.seen.backup is not None or f.seen.taken is True or f.record is None:
         return True
-    empty = f.disk.state is DiskState.EMPTY and not f.disk.archives and not any(r.data or r.archives for r in f.reports.values() if not f.dead(r.instance_id))
-    due = f.record.state is State.CREATING and empty and f.me in [i.id for i in f.registered] and f.group is not None and f.group.lists_me
+    empty = (
+        f.disk.state is DiskState.EMPTY
+        and not f.disk.archives
+        and not any(r.data or r.archives for r in f.reports.values() if not f.dead(r.instance_id))
+    )
+    due = (
+        f.record.state is State.CREATING
+        and empty
+        and f.me in [i.id for i in f.registered]
+        and f.group is not None
+        and f.group.lists_me
+    )
     return not due or d.action is Action.CREATE
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.policy import among, progress, reasons
 from tests.policy.facts import Facts
-from tests.policy.invariants import ALL, by_action
+from tests.policy.invariants import ALL, breaks, by_action
 from tests.policy.scenery import Situation, observe, oddness, story
 from tests.policy.space import PIECES, piece
 from zkboot.model import Decision
@@ -49,7 +49,7 @@ def check(situations: Iterable[Situation], rows: tuple[Row, ...] | None = None) 
         acts[decision.row, str(decision.action)] += 1
         facts = Facts(seen)
         for invariant in asked[decision.action]:
-            if not invariant.holds(facts, decision):
+            if breaks(invariant, facts, decision):
                 note(broken, invariant.name, Break(1, s, decision, ""))
     return Result(count, reached, acts, broken)
 

@@ -9,7 +9,9 @@ from zkboot.model import Action, Decision, DiskState, State, Unknown
 @invariant()
 def a_decision_gives_its_reason(f: Facts, d: Decision) -> bool:
     """Every decision has a row and one line of reason."""
-    return 1 <= d.row <= 22 and len(d.reason) > 10 and "\n" not in d.reason and "None" not in d.reason and "Unknown(" not in d.reason
+    return (
+        1 <= d.row <= 22 and len(d.reason) > 10 and "\n" not in d.reason and "None" not in d.reason and "Unknown(" not in d.reason
+    )
 
 
 @invariant(Action.WAIT)
@@ -121,7 +123,12 @@ def waiting_for_an_election_names_who_remains(f: Facts, d: Decision) -> bool:
         return True
     if "election" in d.reason:
         return all(v.address in d.reason for v in f.remaining)
-    return "too few" not in d.reason or "holds the most" in d.reason or "backup" in d.reason or all(v.address in d.reason for v in f.voters if f.lost(v))
+    return (
+        "too few" not in d.reason
+        or "holds the most" in d.reason
+        or "backup" in d.reason
+        or all(v.address in d.reason for v in f.voters if f.lost(v))
+    )
 
 
 @invariant(Action.WAIT)

@@ -259,7 +259,9 @@ def disk_of(name: str, configuration: str, promised: bool, archive: bool, kept: 
         "empty, a joiner's": empty._replace(identity=OURS, server_id=kept),
         "empty, built by me, unfenced": empty._replace(identity=OURS, server_id=kept, seeded=True, marked=True),
         "empty, built by me, fenced": empty._replace(identity=OURS, server_id=kept, seeded=True, marked=True, fenced=True),
-        "damaged": Disk(DiskState.DAMAGED, "log.200000001: a checksum is wrong", OURS, kept, promised=promised, archives=archives),
+        "damaged": Disk(
+            DiskState.DAMAGED, "log.200000001: a checksum is wrong", OURS, kept, promised=promised, archives=archives
+        ),
         "data": full,
         "data, built by me, unfenced": full._replace(seeded=True),
         "data, built by me, fenced": full._replace(seeded=True, fenced=True),
@@ -354,7 +356,11 @@ def observe_alone(s: Alone) -> Observation:
     lives = [(1, "being taken" if s.taken == "yes" else "runs"), (2, s.other[0]), (3, s.third[0])]
     if "seed gone" in s.record or "dead" in s.configuration:
         lives.append((4, "terminated"))
-    reports = {r.instance_id: r for r in (report_of(i, says, s.configuration) for i, says in ((1, s.own), (2, s.other[1]), (3, s.third[1]))) if r}
+    reports = {
+        r.instance_id: r
+        for r in (report_of(i, says, s.configuration) for i, says in ((1, s.own), (2, s.other[1]), (3, s.third[1])))
+        if r
+    }
     held = {NO_QUORUM: Held(PATIENCE[s.no_quorum], FOUND)}
     if s.too_few != "no":
         held[TOO_FEW] = Held(PATIENCE[s.too_few], FOUND)
@@ -408,7 +414,9 @@ def observe_among(s: Among) -> Observation:
         lives.append((9, "waits"))
     if "seed gone" in s.record:
         lives.append((4, "terminated"))
-    synced = ({address(1)} if s.in_step and not s.place.startswith(("voter", "observer")) else set()) | ({address(8)} if s.claimant else set())
+    synced = ({address(1)} if s.in_step and not s.place.startswith(("voter", "observer")) else set()) | (
+        {address(8)} if s.claimant else set()
+    )
     reported = {1: s.own} | ({i: "data" for i, life in lives if i != 1 and life != "terminated"} if s.reports == "all" else {})
     reports = {r.instance_id: r for r in (report_of(i, says, "three") for i, says in reported.items()) if r}
     return Observation(

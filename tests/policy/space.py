@@ -122,20 +122,42 @@ def alone_own_side(record: str) -> Iterator[Alone]:
 def alone_other_side(record: str) -> Iterator[Alone]:
     """The members complete, against each kind of this node."""
     judged = [("no", "none"), ("short", "none"), *(("long", backup) for backup in BACKUPS)]
-    thirds = (*(("runs", says) for says in ("nothing", "empty", "joining", "data")), ("terminated", "nothing"), ("terminated", "data"))
+    thirds = (
+        *(("runs", says) for says in ("nothing", "empty", "joining", "data")),
+        ("terminated", "nothing"),
+        ("terminated", "data"),
+    )
     members = list(product(("runs", "stopped", "terminated", "not listed"), SAYS, thirds, ("three", "two", "other newer")))
     for (life, says, third, configuration), (too_few, backup), own in product(members, judged, OWN):
         yield Alone(
-            record=record, configuration=configuration, other=(life, says), third=third, too_few=too_few, backup=backup, no_quorum="long", **own
+            record=record,
+            configuration=configuration,
+            other=(life, says),
+            third=third,
+            too_few=too_few,
+            backup=backup,
+            no_quorum="long",
+            **own,
         )
 
 
 def alone_judges(record: str) -> Iterator[Alone]:
     """EC2's answer that does not list this node, and single members: who is dead, and by whose word."""
-    groups, configurations, thirds = ("known", "does not list me", "unknown"), ("other", "me", "two", "none"), (("runs", "data"), ("runs", "empty"))
+    groups, configurations, thirds = (
+        ("known", "does not list me", "unknown"),
+        ("other", "me", "two", "none"),
+        (("runs", "data"), ("runs", "empty")),
+    )
     for life, says, third, group, configuration, own in product(LIVES, SAYS, thirds, groups, configurations, OWN):
         yield Alone(
-            record=record, configuration=configuration, group=group, other=(life, says), third=third, too_few="long", no_quorum="long", **own
+            record=record,
+            configuration=configuration,
+            group=group,
+            other=(life, says),
+            third=third,
+            too_few="long",
+            no_quorum="long",
+            **own,
         )
 
 
@@ -143,12 +165,22 @@ def alone_without_record(record: str) -> Iterator[Alone]:
     """No record, or one that could not be read: what else shows that an ensemble existed, and who is there."""
     for own in own_sides():
         yield Alone(record=record, **own, claim="none", other=("runs", "empty"), third=("runs", "empty"))
-        yield Alone(record=record, **own, claim="none", other=("runs", "empty"), third=("runs", "empty"), group="unknown", reports="unknown")
+        yield Alone(
+            record=record,
+            **own,
+            claim="none",
+            other=("runs", "empty"),
+            third=("runs", "empty"),
+            group="unknown",
+            reports="unknown",
+        )
         for configuration in ("me", "others", "entering", "none"):
             yield Alone(record=record, **own, claim="none", configuration=configuration)
     asked = (("known", "known"), ("does not list me", "known"), ("unknown", "known"), ("known", "unknown"))
     disks = ("empty", "unknown", "damaged", "data")
-    for disk, own, taken, (group, reports) in product(disks, ("nothing", "empty", "joining", "data"), ("no", "yes", "unknown"), asked):
+    for disk, own, taken, (group, reports) in product(
+        disks, ("nothing", "empty", "joining", "data"), ("no", "yes", "unknown"), asked
+    ):
         for witnesses, backup, archive, desired in product(("none", "one", "unknown"), BACKUPS[:4], (False, True), (0, 3, 5)):
             for says in ("nothing", "empty", "data", "empty, with an archive"):
                 yield Alone(
@@ -167,7 +199,9 @@ def alone_conflicts(record: str) -> Iterator[Alone]:
         ("none", "unknown"),
     ):
         for taken, group in (("no", "known"), ("yes", "known"), ("no", "unknown")):
-            yield Alone(record=record, disk=disk, own=own, server=server, conflict=conflict, quorum=quorum, taken=taken, group=group)
+            yield Alone(
+                record=record, disk=disk, own=own, server=server, conflict=conflict, quorum=quorum, taken=taken, group=group
+            )
 
 
 # --- with a quorum
@@ -199,15 +233,21 @@ def among_own_side(record: str) -> Iterator[Among]:
         side = {"own": own, "promise": promise, "disk": disk, "server": server, "place": place}
         for ensemble, claim, taken in product(ENSEMBLES, ("mine", "none"), ("no", "yes")):
             yield Among(record=record, **side, **ensemble, claim=claim, taken=taken)
-        for claim, group, reports_known, in_step in product(("mine", "none", "another's"), ("known", "unknown"), ("known", "unknown"), (False, True)):
+        for claim, group, reports_known, in_step in product(
+            ("mine", "none", "another's"), ("known", "unknown"), ("known", "unknown"), (False, True)
+        ):
             yield Among(record=record, **side, claim=claim, group=group, reports=reports_known, in_step=in_step)
-        for proved, lifecycle, taken, archive in product((True, False), ("Pending:Wait", "InService"), ("no", "unknown"), (False, True)):
+        for proved, lifecycle, taken, archive in product(
+            (True, False), ("Pending:Wait", "InService"), ("no", "unknown"), (False, True)
+        ):
             yield Among(record=record, **side, proved=proved, lifecycle=lifecycle, taken=taken, archive=archive)
 
 
 def among_other_side(record: str) -> Iterator[Among]:
     """The ensemble complete: up to four other voters and two observers, each serving, silent, dead or being taken."""
-    for voters, observers in product(sizes(("serves", "silent", "dead", "taken"), 4), sizes(("spare", "silent", "dead", "taken"), 2)):
+    for voters, observers in product(
+        sizes(("serves", "silent", "dead", "taken"), 4), sizes(("spare", "silent", "dead", "taken"), 2)
+    ):
         for node, desired, claimant in product(NODES, (0, 1, 2, 3, 4, 5), (False, True)):
             if claimant and node["place"] != "outside":
                 continue
@@ -261,7 +301,11 @@ PARTS: tuple[Part, ...] = (
     Part("no quorum: no record, or none that can be read", alone_without_record, ("absent", "unknown")),
     Part("what belongs to another, and a person's command", alone_conflicts, RECORDS),
     Part("quorum: this node complete, the ensemble by kind", among_own_side, AMONG),
-    Part("quorum: the ensemble complete, this node by kind", among_other_side, ("created, seed other", "creating, seed me, started")),
+    Part(
+        "quorum: the ensemble complete, this node by kind",
+        among_other_side,
+        ("created, seed other", "creating, seed me, started"),
+    ),
     Part("quorum: newcomers", among_newcomers, ("created, seed other", "reseeding, seed other, started")),
 )
 PIECES: tuple[tuple[Part, str], ...] = tuple((part, record) for part in PARTS for record in part.records)
@@ -283,7 +327,18 @@ def crossed(count: int, seed: int = 1) -> Iterator[Alone]:
 
 
 def draws(random: Random) -> Iterator[Alone]:
-    configurations = ("three", "two", "me", "other", "others", "other newer", "growing", "growing, the other dead", "entering", "none")
+    configurations = (
+        "three",
+        "two",
+        "me",
+        "other",
+        "others",
+        "other newer",
+        "growing",
+        "growing, the other dead",
+        "entering",
+        "none",
+    )
     while True:
         record = random.choice(RECORDS)
         yield Alone(

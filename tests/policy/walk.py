@@ -21,12 +21,22 @@ def settled(world: World) -> bool:
     living = [n for n in world.nodes if n.lives]
     if world.desired == 0:
         return not living
-    if e is None or record is None or record.state is not State.CREATED or len(living) != world.desired or any(n.taken for n in living):
+    if (
+        e is None
+        or record is None
+        or record.state is not State.CREATED
+        or len(living) != world.desired
+        or any(n.taken for n in living)
+    ):
         return False
     addresses = sorted(s.address for s in e.configuration.servers)
     voters = [s for s in e.configuration.servers if s.role is Role.PARTICIPANT]
     whole = addresses == sorted(n.address for n in living) and all(n.synced for n in living)
-    return whole and len(voters) == target(world.desired, world.limits.max_voters) and all(n.lifecycle == "InService" for n in living)
+    return (
+        whole
+        and len(voters) == target(world.desired, world.limits.max_voters)
+        and all(n.lifecycle == "InService" for n in living)
+    )
 
 
 def run(world: World, rounds: int = 120) -> int:
@@ -104,7 +114,7 @@ def fork(world: World) -> World:
     for twin in twins.values():
         twin.held = dict(twin.held)
     new.nodes = [twins[id(n)] for n in world.nodes]
-    new.numbers, new.etags = count(len(world.nodes) + 1), count(world.steps + 1_000_000 + len(world.path))
+    new.numbers, new.etags = count(len(world.nodes) + 1), count(1_000_000)
     new.reports, new.proved, new.path = dict(world.reports), set(world.proved), list(world.path)
     if world.ensemble is not None:
         new.ensemble = world.ensemble._replace(leader=twins[id(world.ensemble.leader)])

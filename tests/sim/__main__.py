@@ -26,7 +26,10 @@ def many(first: int, count: int) -> int:
     for seed in range(first, first + count):
         outcome = chaos.run(seed)
         sums += Counter(
-            acknowledged=outcome.acknowledged, excused=outcome.excused, halted=int(outcome.halted), reseeds=max(0, outcome.generations - 1)
+            acknowledged=outcome.acknowledged,
+            excused=outcome.excused,
+            halted=int(outcome.halted),
+            reseeds=max(0, outcome.generations - 1),
         )
         if outcome.found:
             failed += 1

@@ -69,7 +69,17 @@ class Chaos:
 
     def fault(self) -> None:
         self.random.choices(
-            (self.power_cut, self.stop, self.wipe, self.unmount, self.terminate, self.part, self.aws_away, self.resize, self.damage),
+            (
+                self.power_cut,
+                self.stop,
+                self.wipe,
+                self.unmount,
+                self.terminate,
+                self.part,
+                self.aws_away,
+                self.resize,
+                self.damage,
+            ),
             (6, 2, 3, 1, 4, 2, 2, 4, 1),
         )[0]()
 

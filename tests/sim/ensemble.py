@@ -319,7 +319,9 @@ class Ensemble:
         return leader.enough({leader, *self._receivers(leader)})
 
     def _receivers(self, leader: Process) -> list[Process]:
-        found = [f for f in leader.heard if f.leader is leader and self.in_step(f) and self._connected(leader, f) and not f.behind]
+        found = [
+            f for f in leader.heard if f.leader is leader and self.in_step(f) and self._connected(leader, f) and not f.behind
+        ]
         return sorted(found, key=lambda p: p.address)
 
     def write(self, leader: Process, what: int | Identity) -> int | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from zkboot.errors import UnknownFact
-from zkboot.model import Archive, Configuration, Data, Disk, DiskState, Identity, Role, Server
+from zkboot.model import Archive, Configuration, Data, Disk, DiskState, Identity
 
 
 class Transaction(NamedTuple):
@@ -24,10 +24,9 @@ class Kept(NamedTuple):
 
     about: Archive
     log: list[Transaction]
-    current_epoch: int
     accepted_epoch: int
-    identity: Identity | None
-    whole: bool
+    generation: "Generation | None"
+    committed: Configuration | None
 
 
 class Generation(NamedTuple):
@@ -59,7 +58,7 @@ class Files:
         self.marked = False
         self.damaged = False
         self.generation: Generation | None = None
-        self.building: tuple[list[Transaction], int] | None = None
+        self.archived = 0
         self.archives: list[Kept] = []
 
     @property
@@ -72,14 +71,17 @@ class Files:
 
     @property
     def pending(self) -> Configuration | None:
+        """What the server left, or zkboot's copy of it unless a later leader's transactions are here."""
         committed = self.committed.version if self.committed else -1
-        found = [c for c in (self.next, self.kept) if c is not None and c.version > committed]
+        kept = self.kept if self.kept and self.zxid >> 32 <= self.kept.version >> 32 else None
+        found = [c for c in (self.next, kept) if c is not None and c.version > committed]
         return max(found, key=lambda c: c.version, default=None)
 
     def writes(self) -> set[int]:
         """Every client's write that this node holds in loadable form."""
-        logs = [k.log for k in self.archives if k.whole] + ([self.log] if self.log is not None and self.loadable else [])
-        logs += [self.building[0]] if self.building else []
+        logs = [k.log for k in self.archives if not k.about.damaged] + (
+            [self.log] if self.log is not None and self.loadable else []
+        )
         return {t.what for log in logs for t in log if isinstance(t.what, int)}
 
 
@@ -113,78 +115,73 @@ class NodeDisk:
         return about._replace(state=DiskState.DATA, data=data)
 
     def archive(self) -> Archive | None:
+        """In one instant: an unfinished one reads as finished, and is finished before anything else is done."""
         f = self._mounted()
-        self._point("archive 1")
-        made = None
-        if f.log is not None:
-            identity = f.generation.identity if f.generation else None
-            name = f"{identity.generation if identity else 0}-{len(f.archives)}"
-            made = Archive(name, identity, f.current_epoch, f.zxid)
-            f.archives.append(Kept(made, f.log, f.current_epoch, f.accepted_epoch, identity, not f.damaged))
-            f.log, f.damaged, f.current_epoch, f.accepted_epoch = None, False, 0, 0
-        self._point("archive 2")
-        f.marked, f.building, f.generation = False, None, None
-        self._point("archive 3")
-        f.committed = f.next = f.kept = None
+        self._point("archive")
+        if f.log is None:
+            self._clear()
+            return None
+        identity = f.generation.identity if f.generation else None
+        f.archived += 1
+        made = Archive(f"{identity.generation if identity else 0}-{f.archived}", identity, f.current_epoch, f.zxid, f.damaged)
+        f.archives.append(Kept(made, f.log, f.accepted_epoch, f.generation, f.committed))
+        f.log, f.damaged = None, False
+        self._clear()
         return made
+
+    def bring_back(self, name: str) -> None:
+        f = self._mounted()
+        self._point("bring back")
+        kept = next((k for k in f.archives if k.about.name == name), None)
+        if f.log is not None or kept is None:
+            return
+        self._clear()
+        f.archives.remove(kept)
+        f.log, f.damaged, f.generation, f.committed = kept.log, kept.about.damaged, kept.generation, kept.committed
+        f.current_epoch, f.accepted_epoch = kept.about.current_epoch, kept.accepted_epoch
 
     def build_empty(self, identity: Identity, server_id: int, configuration: Configuration, epoch: int) -> None:
         f = self._mounted()
-        if self._whole(identity):
-            return
-        self.archive()
-        self._configure(configuration)
+        assert f.log is None, "data in the way of a creation"
+        self._clear()
+        self._point("build empty 1")
         f.current_epoch = f.accepted_epoch = epoch
-        f.marked = True
+        f.committed = configuration
         self._point("build empty 2")
+        f.marked = True
+        self._point("build empty 3")
         f.generation = Generation(identity, server_id, seeded=True, fenced=False)
 
     def build_from_own(self, identity: Identity, server_id: int, configuration: Configuration, epoch: int) -> None:
+        """In one instant: an unfinished one reads as if it had not begun, and is undone before a start."""
         f = self._mounted()
-        if self._whole(identity):
-            return
-        if f.building is None:
-            if not f.loadable:
-                self._from_archive(identity)
-            assert f.log is not None, "build_from_own without data"
-            self._point("build own 1")
-            f.building = (list(f.log), epoch)
-        self._point("build own 2")
-        building = f.building
-        if f.log is not None:
-            self.archive()
-        f.building = None
-        f.log, f.current_epoch, f.accepted_epoch = building[0], building[1], building[1]
-        self._point("build own 3")
-        self._configure(configuration)
-        self._point("build own 4")
+        assert f.loadable, "nothing to seed from"
+        assert epoch >= max(f.accepted_epoch, f.zxid >> 32), "an epoch below one that was seen"
+        self._point("build own")
+        f.current_epoch = f.accepted_epoch = epoch
+        f.committed, f.next, f.kept, f.marked = configuration, None, None, False
         f.generation = Generation(identity, server_id, seeded=True, fenced=False)
-
-    def _from_archive(self, identity: Identity) -> None:
-        f = self._files
-        best = max(
-            (k for k in f.archives if k.whole and k.identity is not None and k.identity.cluster_id == identity.cluster_id),
-            key=lambda k: (k.current_epoch, k.about.zxid),
-        )
-        f.log = list(best.log)
-        f.current_epoch, f.accepted_epoch = best.current_epoch, best.accepted_epoch
 
     def build_joiner(self, identity: Identity, server_id: int, configuration: Configuration) -> None:
         f = self._mounted()
+        own = configuration.server(server_id)
+        assert own is not None, "a joiner's configuration without the joiner"
+        old = f.generation
+        assert f.log is None or (f.loadable and old is not None and old.identity == identity), "data in the way of a joiner"
+        if f.log is None:
+            self._clear()
         self._point("build joiner 1")
         f.marked = False
-        others = tuple(s for s in configuration.servers if s.id != server_id)
-        self._configure(Configuration(0, (*others, Server(server_id, self._address, Role.OBSERVER))))
+        f.committed = configuration._replace(version=0)
         self._point("build joiner 2")
-        f.generation = Generation(identity, server_id, seeded=False, fenced=False)
+        seeded = f.log is not None and old is not None and old.seeded
+        f.generation = Generation(identity, server_id, seeded, seeded and old is not None and old.fenced)
 
-    def _configure(self, configuration: Configuration) -> None:
+    def _clear(self) -> None:
         f = self._files
-        f.committed, f.next, f.kept = configuration, None, None
-
-    def _whole(self, identity: Identity) -> bool:
-        made = self._files.generation
-        return made is not None and made.identity == identity and made.seeded
+        f.generation, f.marked = None, False
+        f.current_epoch = f.accepted_epoch = 0
+        f.committed = f.next = f.kept = None
 
     def fence(self) -> None:
         f = self._mounted()

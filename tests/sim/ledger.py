@@ -112,7 +112,8 @@ class Ledger:
         if newest is None:
             return 0, 0
         return len(newest.voters), sum(
-            v.address in disks and (made := disks[v.address].generation) is not None and made.server_id == v.id for v in newest.voters
+            v.address in disks and (made := disks[v.address].generation) is not None and made.server_id == v.id
+            for v in newest.voters
         )
 
     # --- the end

@@ -80,7 +80,7 @@ class Archives:
             yield f"{self._log_folder}/{name}", "log", self._log_dir
 
     def _move_back(self, folder: str, part: str, target: str) -> None:
-        """Not the configuration: whoever brings data back writes a new one. What stood there, no data, goes where the archive was."""
+        """Without the configuration: whoever brings data back writes a new one. What stands in the way, no data, goes aside."""
         if files.exists(f"{folder}/{part}"):
             if files.exists(target):
                 files.rename(target, f"{folder}/{self._free(folder)}")

@@ -30,13 +30,6 @@ class Contents(NamedTuple):
         return self.zxid == NOTHING and not self.damage
 
 
-class Whole(NamedTuple):
-    """One log, read through: its records' zxids and offsets are not kept, only what decides."""
-
-    first: int | None
-    last: int
-
-
 class Reader:
     """Reads one pair of folders, and remembers what it found of each file as long as name, size and time stay the same."""
 

@@ -49,13 +49,6 @@ class Snapshot(NamedTuple):
     size: int  # bytes of the file
 
 
-class LogEnd(NamedTuple):
-    """Where a log's whole records end, and whether something unfinished follows."""
-
-    offset: int
-    torn: bool
-
-
 class Record(NamedTuple):
     zxid: int
     offset: int  # of its first byte
@@ -111,13 +104,27 @@ def _read_record(file: BinaryIO, path: str, offset: int, largest: int) -> Record
     if not 0 < length <= largest:
         raise Damaged(f"{path}, offset {offset}: a record of {length} bytes (at most {largest} are possible)")
     payload, end = file.read(length), file.read(1)
-    if end != RECORD_END:
-        return None  # it was being written when the power went: nobody was told that it is safe
+    if end != RECORD_END:  # it was being written when the power went: nobody was told that it is safe
+        if _holds_a_shorter_one(payload, checksum):
+            raise Damaged(f"{path}, offset {offset}: a record gives a wrong length")
+        file.seek(-len(end), os.SEEK_CUR)
+        return None
     if zlib.adler32(payload) != checksum:
         raise Damaged(f"{path}, offset {offset}: a record fails its checksum")
     if length < ZXID_AT + RECORD_ZXID.size:
         raise Damaged(f"{path}, offset {offset}: a record of {length} bytes is too short for a transaction")
     return Record(RECORD_ZXID.unpack_from(payload, ZXID_AT)[0], offset, offset + RECORD_HEADER.size + length + 1)
+
+
+def _holds_a_shorter_one(payload: bytes, checksum: int) -> bool:
+    """Whether a whole record lies at the beginning of what the length claims: then it is the length that is wrong."""
+    value, start = 1, 0
+    while (at := payload.find(RECORD_END, start)) >= 0:
+        value = zlib.adler32(payload[start:at], value)
+        if value == checksum:
+            return True
+        value, start = zlib.adler32(RECORD_END, value), at + 1
+    return False
 
 
 def _expect_zeros(file: BinaryIO, path: str) -> None:

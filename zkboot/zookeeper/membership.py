@@ -1,11 +1,12 @@
 """The ensemble through one of its servers: its configuration, one reconfiguration, one proving write. All by kazoo.
 
-No call outlasts twice its timeout, whether there is a quorum or not: every request is asynchronous and waited for in time.
+Quorum or not, no call goes on for ever: one session's requests share one deadline, and to hang up takes at most as long again.
 """
 
 import json
 import logging
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,12 +26,12 @@ RECONNECT = {"max_tries": -1, "delay": 0.05, "backoff": 2, "max_delay": 0.5, "ma
 
 
 class Session:
-    """One client session with one server. `timeout` (seconds) bounds each operation, and is the session's own too."""
+    """One client session with one server, to be used until `deadline` (time.monotonic)."""
 
-    def __init__(self, client: "KazooClient", address: str, timeout: float) -> None:
+    def __init__(self, client: "KazooClient", address: str, deadline: float) -> None:
         self._client = client
         self._address = address
-        self._timeout = timeout
+        self._deadline = deadline
 
     def view(self) -> View:
         """The configuration and the identity znode. Raises UnknownFact."""
@@ -95,13 +96,13 @@ class Session:
             ) from error
 
     def _wait(self, asked: Any) -> Any:
-        """The answer. What the server refuses is raised as kazoo's error, what is not known as UnknownFact."""
+        """The answer. What is not known is raised as UnknownFact, a refusal that callers know as kazoo's own error."""
         from kazoo import exceptions
 
         try:
-            return asked.get(timeout=self._timeout)
+            return asked.get(timeout=max(self._deadline - time.monotonic(), 0.0))
         except self._client.handler.timeout_exception as error:
-            raise UnknownFact(f"{self._address} did not answer within {self._timeout:g} s: it may be without a quorum") from error
+            raise UnknownFact(f"{self._address} did not answer in time: it may be without a quorum") from error
         except (
             exceptions.ConnectionLoss,
             exceptions.ConnectionClosedError,
@@ -115,8 +116,16 @@ class Session:
                 f"{self._address} refuses the super password: its zoo.cfg has another superDigest than the stored secret;"
                 " start that server again through zkboot"
             ) from error
-        except (exceptions.UnimplementedError, exceptions.ReconfigDisabledError, exceptions.BadArgumentsError) as error:
-            raise ZkbootError(f"{self._address} cannot reconfigure: {type(error).__name__} {error}") from error
+        except (
+            exceptions.NoNodeError,
+            exceptions.NodeExistsError,
+            exceptions.BadVersionError,
+            exceptions.NewConfigNoQuorumError,
+            exceptions.ReconfigInProcessError,
+        ):
+            raise
+        except exceptions.ZookeeperError as error:
+            raise ZkbootError(f"{self._address} refuses: {type(error).__name__} {error}") from error
 
 
 @contextmanager
@@ -125,6 +134,7 @@ def session(address: str, port: int, timeout: float, password: str | None = None
     from kazoo.client import KazooClient
     from kazoo.handlers.threading import KazooTimeoutError
 
+    deadline = time.monotonic() + timeout
     _expect_listener(address, port, timeout)
     quiet = logging.getLogger("zkboot.kazoo")
     quiet.setLevel(logging.CRITICAL)  # what matters of it is raised
@@ -137,7 +147,7 @@ def session(address: str, port: int, timeout: float, password: str | None = None
     )
     try:
         client.start(timeout=timeout)
-        yield Session(client, address, timeout)
+        yield Session(client, address, deadline)
     except KazooTimeoutError as error:
         raise UnknownFact(f"{address}:{port} gave no session within {timeout:g} s: it may be without a quorum") from error
     finally:

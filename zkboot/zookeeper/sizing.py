@@ -1,5 +1,7 @@
 """Figures that follow from the machine and from the data: the server's heap, and how long a follower may take to load."""
 
+import math
+
 MIB = 1024 * 1024
 SMALLEST_HEAP = 128 * MIB
 LARGEST_HEAP = 8192 * MIB
@@ -21,7 +23,7 @@ def heap(memory: int) -> str:
 
 def init_limit(snapshot: int, tick_time: int) -> int:
     """initLimit in ticks of `tick_time` ms: ZooKeeper's usual ten, and what a snapshot of that many bytes takes at 10 MiB/s."""
-    return BASE_TICKS - -snapshot * 1000 // (SLOWEST_TRANSFER * tick_time)
+    return BASE_TICKS + math.ceil(snapshot * 1000 / (SLOWEST_TRANSFER * tick_time))
 
 
 def memory_of_machine() -> int:

@@ -1,0 +1,147 @@
+"""From every reachable state, without further faults, some row makes progress: the abstract ensemble always walks to a settled end.
+
+A walk that sticks or cycles fails with its path, one line a change: time, instance, row, action, reason.
+"""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import pytest
+
+from tests.policy.model_world import World
+from tests.policy.walk import FAULTS, Fault, reboot, run, settle, shape, states, strike, target, terminate, wipe
+from zkboot.model import Action, State
+
+SIZES = range(1, 8)
+WALKS = ((0, 1), (0, 2), (0, 3), (0, 5), (1, 3), (2, 4), (3, 5), (3, 1), (5, 3))
+
+
+def walk(start: int, end: int) -> World:
+    """An ensemble of `start` (0: nothing yet) on its way to `end`."""
+    if start == 0:
+        return World(end)
+    world = settle(start)
+    world.path.clear()
+    world.desired = end
+    return world
+
+
+def living(world: World) -> list[int]:
+    return [index for index, node in enumerate(world.nodes) if node.lives]
+
+
+def voters(world: World) -> int:
+    assert world.ensemble is not None, shape(world)
+    return len(world.ensemble.configuration.voters)
+
+
+@pytest.mark.parametrize("max_voters", [5, 7])
+@pytest.mark.parametrize("desired", SIZES)
+def test_an_ensemble_is_created(desired: int, max_voters: int) -> None:
+    assert voters(settle(desired, max_voters)) == target(desired, max_voters)
+
+
+@pytest.mark.parametrize("max_voters", [5, 7])
+@pytest.mark.parametrize("end", [0, *SIZES])
+@pytest.mark.parametrize("start", SIZES)
+def test_growth_and_shrink(start: int, end: int, max_voters: int) -> None:
+    world = settle(start, max_voters)
+    world.desired = end
+    run(world)
+    assert end == 0 or voters(world) == target(end, max_voters)
+
+
+@pytest.mark.parametrize("start", SIZES)
+def test_one_is_replaced_while_the_size_changes(start: int) -> None:
+    """Each member dies in turn while the group grows, shrinks or stays; a majority is left, so the same generation goes on."""
+    for end in SIZES:
+        for index in range(start):
+            world = settle(start)
+            world.path.clear()
+            world.desired = end
+            struck = strike(world, terminate, index)
+            run(struck)
+            assert struck.record is not None
+            if target(start, 5) >= 3:
+                assert (struck.record.generation, struck.record.state) == (1, State.CREATED), struck.told(
+                    "another generation began"
+                )
+
+
+@pytest.mark.parametrize("size", [4, 5, 6, 7])
+def test_two_are_replaced_at_once(size: int) -> None:
+    world = settle(size)
+    world.path.clear()
+    for pair in combinations(living(world), 2):
+        run(strike(world, terminate, *pair))
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_a_lost_majority_reseeds_or_asks(size: int) -> None:
+    """All but one are terminated or wiped at once: the survivor goes on, and what it holds is kept."""
+    for fault in (terminate, wipe):
+        for survivor in range(size):
+            world = settle(size)
+            world.path.clear()
+            struck = strike(world, fault, *(i for i in range(size) if i != survivor))
+            run(struck)
+            assert struck.record is not None and struck.record.state is State.CREATED, struck.told("not created again")
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_all_lose_power_and_return(size: int) -> None:
+    world = settle(size)
+    world.path.clear()
+    before = world.acknowledged
+    struck = strike(world, reboot, *range(size))
+    run(struck)
+    assert struck.record is not None and struck.record.generation == 1
+    assert struck.acknowledged > before
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_all_disks_gone_asks_a_person(size: int) -> None:
+    world = settle(size)
+    world.path.clear()
+    struck = strike(world, wipe, *range(size))
+    run(struck)
+    assert any(f"row 22 {Action.HALT}" in line for line in struck.path), struck.told("no halt")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(("start", "end"), WALKS)
+def test_a_fault_at_every_turn(start: int, end: int, fault: Fault) -> None:
+    """Every node struck before every turn of a walk: whatever state that leaves, the rest of the walk ends."""
+    for world in states(walk(start, end)):
+        for index in living(world):
+            run(strike(world, fault, index))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(("start", "end"), [w for w in WALKS if w[1] <= 3])
+def test_two_faults_at_every_turn(start: int, end: int, fault: Fault) -> None:
+    for world in states(walk(start, end)):
+        for pair in combinations(living(world), 2):
+            run(strike(world, fault, *pair))
+
+
+@pytest.mark.parametrize(("start", "end"), WALKS)
+def test_zkboot_killed_in_the_middle_of_every_action(start: int, end: int) -> None:
+    """Killed after each step of each action; the next turns finish it or begin anew."""
+    for world in killed(walk(start, end)):
+        run(world)
+
+
+def killed(world: World) -> Iterator[World]:
+    for before in states(world):
+        for index in living(before):
+            for steps in range(1, 8):
+                now = strike(before, nothing)
+                now.turn(now.nodes[index], killed_after=steps)
+                if now.steps < steps:
+                    break
+                yield now
+
+
+def nothing(world: World, node: object) -> None:
+    """No fault."""

@@ -1,0 +1,94 @@
+"""Why the rows above the one that matched did not: each row's guard as the list of its conditions, in words. Pure.
+
+The conditions of a row together say what its guard in `policy` says; a test holds the two against each other over
+the whole space of
+observations.
+"""
+
+from collections.abc import Callable
+
+from zkboot import policy
+from zkboot.model import DiskState, Observation, Quorum, State
+from zkboot.words import Words
+
+Condition = tuple[str, Callable[[Words], bool]]
+
+
+def not_created(w: Words) -> bool:
+    return w.record is not None and w.record.state is not State.CREATED
+
+
+QUORUM: Condition = ("an ensemble of this generation is seen to serve", lambda w: isinstance(w.seen.quorum, Quorum))
+NO_QUORUM: Condition = ("no ensemble is seen to serve", lambda w: w.seen.quorum is None)
+MEMBER: Condition = ("its configuration has this node, by its own id and address", lambda w: w.own_server is not None)
+NO_RECORD: Condition = ("there is no record", lambda w: w.seen.record is None)
+UNFINISHED: Condition = ("the record's generation is not created yet", not_created)
+ELSE: Condition = ("no row above matched", lambda w: True)
+
+
+CONDITIONS: dict[int, tuple[Condition, ...]] = {
+    1: (("two things belong to different clusters or scopes, or a person's command stands in the record", policy.row_1),),
+    2: (
+        ("the group takes this instance", lambda w: w.seen.taken is True),
+        ("it holds nothing, or the ensemble stands without it, or the group goes to zero", policy.row_2),
+    ),
+    3: (QUORUM, NO_RECORD),
+    4: (
+        QUORUM,
+        MEMBER,
+        ("its server is stopped", lambda w: not w.seen.server.running),
+        ("it is known what its disk holds", lambda w: w.seen.disk.state is not DiskState.UNKNOWN),
+    ),
+    5: (QUORUM, MEMBER, ("its server runs and does not serve", lambda w: w.seen.server.running and not w.serves)),
+    6: (QUORUM, MEMBER, ("its server serves", lambda w: w.serves)),
+    7: (QUORUM, ("a fact that decides this node's place is unknown", lambda w: bool(policy.undecided(w)))),
+    8: (QUORUM,),
+    9: (
+        NO_QUORUM,
+        ("no promise of an empty disk stands", lambda w: not w.promised),
+        (
+            "the disk is loadable, or the fenced one of a creation's seed",
+            lambda w: w.seen.disk.state is DiskState.DATA or w.fenced_creation,
+        ),
+        ("a configuration names this node", policy.named),
+        ("the record names the disk's generation behind its fence, or cannot be read", policy.record_lets),
+        ("the server is stopped, or stuck for longer than a start takes", lambda w: not w.seen.server.running or policy.stuck(w)),
+    ),
+    10: (NO_QUORUM, ("the own report is known to be no longer true", policy.row_10)),
+    11: (("a fact that decides is unknown", lambda w: bool(policy.unknown(w))),),
+    12: (NO_RECORD, ("something of an ensemble remains", lambda w: bool(policy.remains(w)))),
+    13: (NO_RECORD, ("fewer instances are registered than the group desires, or this one may not create", policy.row_13)),
+    14: (NO_RECORD,),
+    15: (
+        UNFINISHED,
+        ("this node is its seed", lambda w: w.is_seed),
+        ("the seed's fence is not set", lambda w: w.record is not None and not w.record.started),
+        ("the seed's disk can be built, or its report is not true", lambda w: policy.buildable(w) or not policy.reported_true(w)),
+    ),
+    16: (
+        UNFINISHED,
+        ("another node is its seed", lambda w: not w.is_seed),
+        ("that seed is neither dead nor empty", lambda w: not w.seed_gone),
+        ("no disk of the generation has a voter but the seed", lambda w: w.seed_alone),
+    ),
+    17: (("enough voters remain to elect", lambda w: not w.too_few),),
+    18: (("the grace is not over, or a living member's report is awaited", policy.row_18),),
+    19: (
+        ("a living member or an archive holds data that counts", lambda w: bool(w.holdings)),
+        ("no backup is ahead of it", lambda w: not policy.backup_is_ahead(w)),
+    ),
+    20: (("a verified backup is ahead, and auto_restore allows its age", policy.row_20),),
+    21: (("the generation was never created, and nothing of it exists anywhere", policy.row_21),),
+    22: (ELSE,),
+}
+
+
+def failing(number: int, words: Words) -> str:
+    """The first condition of that row that does not hold; "" when all do."""
+    return next((text for text, holds in CONDITIONS[number] if not holds(words)), "")
+
+
+def why_not(seen: Observation, row: int) -> list[tuple[int, str]]:
+    """For each row above the one that matched: its number, and the condition that does not hold."""
+    words = Words(seen)
+    return [(number, failing(number, words)) for number in range(1, row)]
