@@ -203,7 +203,7 @@ def seed(a: Act) -> str | None:
     """Build the generation's disk, set the fence, start. Only behind its fence may a seed start."""
     record = a.record
     stop(a)
-    put_witnesses(a)
+    put_secrets(a.world, a.settings, record)
     secret = password(a)
     report_joining(a)
     server_id = next(i for i, c in record.members.items() if c.instance_id == a.me.instance_id)
@@ -228,14 +228,14 @@ def seed(a: Act) -> str | None:
     return None
 
 
-def put_witnesses(a: Act) -> None:
+def put_secrets(world: World, settings: Settings, record: Record) -> None:
     """The cluster id's second witness and the super password: after the record, once, never over another's."""
-    if a.world.store.secret(a.settings.aws.witness) is None:
+    if world.store.secret(settings.aws.witness) is None:
         with step("witness"):
-            a.world.store.create_secret(a.settings.aws.witness, a.record.cluster_id)
-    if a.world.store.secret(a.settings.aws.secret) is None:
+            world.store.create_secret(settings.aws.witness, record.cluster_id)
+    if world.store.secret(settings.aws.secret) is None:
         with step("secret"):
-            a.world.store.create_secret(a.settings.aws.secret, secrets.token_urlsafe(32))
+            world.store.create_secret(settings.aws.secret, secrets.token_urlsafe(32))
 
 
 def prove(a: Act) -> str | None:

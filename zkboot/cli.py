@@ -90,8 +90,11 @@ COMMANDS = {
     ),
     "adopt": Help(
         "take the cluster over into the group that this node belongs to",
-        "For a group that was replaced by another: the record follows to this node's group. Asks for the cluster's name.",
-        "zkboot adopt",
+        "For a group that was replaced by another: the record follows to this node's group. With --through, "
+        "for an ensemble that\n"
+        "others built: on one member after the other, its server stopped and the rest serving, this takes its data and its\n"
+        "place in and starts it. Asks for the cluster's name.",
+        "zkboot adopt --through 10.0.0.5",
     ),
     "version": Help("show the version", "", "zkboot version"),
 }
@@ -205,6 +208,7 @@ def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
         return
     parser.add_argument("--confirm", metavar="CLUSTER", default="", help="the cluster's name, instead of typing it when asked")
     if name == "adopt":
+        parser.add_argument("--through", metavar="ADDRESS", help="a serving member of an ensemble that others built")
         return
     parser.add_argument("--replace-live", action="store_true", help="also while an ensemble serves: it is stopped for this")
     parser.add_argument("--abort", action="store_true", help="withdraw the command that stands in the record")

@@ -5,10 +5,28 @@ stopped and reports, and
 does nothing else until the intent is carried out or withdrawn. It goes on once each living member has.
 """
 
+import uuid
+
 from zkboot import record as records
-from zkboot.actions import EPOCH_MARGIN, Act, highest_epoch, password, put_report
+from zkboot.actions import EPOCH_MARGIN, Act, highest_epoch, password, put_report, put_secrets
 from zkboot.errors import FAILED, Halted, ZkbootError
-from zkboot.model import Action, Change, Decision, DiskState, Holds, Intent, Quorum, Record, Report, State
+from zkboot.model import (
+    Action,
+    Change,
+    Claim,
+    Decision,
+    Disk,
+    DiskState,
+    Holds,
+    Identity,
+    Intent,
+    Me,
+    Mode,
+    Quorum,
+    Record,
+    Report,
+    State,
+)
 from zkboot.notes import Notes
 from zkboot.observe import Seen, observe
 from zkboot.policy import ACCEPTED
@@ -16,7 +34,8 @@ from zkboot.reconcile import Say, Turn, bootstrap, turn
 from zkboot.settings import Settings
 from zkboot.steps import step
 from zkboot.words import Words
-from zkboot.world import World
+from zkboot.world import View, World
+from zkboot.zookeeper.zoo_cfg import super_digest
 
 
 class Refused(ZkbootError):
@@ -153,6 +172,78 @@ def abort(world: World, settings: Settings) -> str:
     with step("withdraw intent"):
         records.replace(world.store, settings.cluster, record._replace(intent=None), found.etag)
     return f"`{record.intent.command}` from {record.intent.instance_id} is withdrawn; the members start again with what they hold"
+
+
+def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
+    """Take this node's part of an ensemble that others built: its data, its id, its place in the record; then start
+    it as zkboot does.
+
+    One member after the other: its server stopped by whoever runs it, the rest serving. The first one writes the record.
+    """
+    me, disk = world.metadata.me(), world.disk.read()
+    if world.server.process().running:
+        raise Refused("this node's server runs: stop it first (the others go on), then run this again")
+    if disk.state is not DiskState.DATA or disk.data is None:
+        raise Refused(
+            f"{settings.node.data_dir} holds nothing to take in ({disk.why or disk.state}); node.data_dir must be its dataDir"
+        )
+    view = world.server.view(through)
+    own = next((s for s in view.configuration.servers if s.address == me.address), None)
+    if own is None:
+        raise Refused(f"the ensemble at {through} has no server at {me.address}: this node is no member of it")
+    record = adopted_record(world, settings, me, view, disk)
+    identity = Identity(record.cluster_id, record.generation)
+    if view.identity not in (None, identity):
+        raise Refused(f"the ensemble at {through} belongs to {view.identity}, the record is of {identity}")
+    put_secrets(world, settings, record)
+    secret = world.store.secret(settings.aws.secret)
+    assert secret is not None
+    with step("take in"):
+        world.disk.adopt(identity, own.id, view.configuration)
+    with step("configure"):
+        world.disk.prepare_start(super_digest(secret), False)
+    with step("start"):
+        world.server.start()
+    await_service(world, settings)
+    with step("prove"):
+        world.server.prove(me.address, secret, identity)
+    return bootstrap(world, settings, say)
+
+
+def adopted_record(world: World, settings: Settings, me: Me, view: View, disk: Disk) -> Record:
+    """The record as it stands, or the first one of an ensemble that others built."""
+    found = records.read(world.store, settings.cluster)
+    if found is not None:
+        return found[0]
+    group = world.group.describe(frozenset({me.instance_id}))
+    living = {i.address: i for i in group.instances.values() if i.address and i.state in ("pending", "running")}
+    new = Record(
+        revision=0,
+        nonce="",
+        cluster_id=uuid.uuid4().hex,
+        scope=me.scope,
+        generation=1,
+        state=State.CREATED,
+        seed=me.instance_id,
+        started=True,
+        created=(1,),
+        zk_epoch=max(disk.data.current_epoch, disk.data.accepted_epoch) if disk.data else 0,
+        members={
+            s.id: Claim(living[s.address].id, s.address, living[s.address].zone, group.date)
+            for s in view.configuration.servers
+            if s.address in living
+        },
+    )
+    with step("adopt"):
+        return records.create(world.store, settings.cluster, new)[0]
+
+
+def await_service(world: World, settings: Settings) -> None:
+    end = world.clock.monotonic() + settings.timing.start_limit
+    while world.server.process().mode is Mode.NONE:
+        if world.clock.monotonic() >= end:
+            raise Halted("the server was started with the ensemble's configuration and does not serve; see its log")
+        world.clock.sleep(settings.timing.turn_pause / 10)
 
 
 def follow_group(world: World, settings: Settings) -> str:

@@ -763,11 +763,26 @@ def backup_is_ahead(w: Words) -> bool:
 def then_19(w: Words) -> Decision:
     (epoch, zxid), best, archive = w.holdings[0]
     where = f"in its archive {archive.name}" if archive else "on its disk"
-    lost = ", ".join(f"{w.name(v)}" for v in w.voters if w.lost(v)) or "all whose disks are gone"
-    text = f"too few voters remain (lost: {lost}); {best} holds the most, {zxid:#x} of epoch {epoch} {where}"
+    text = f"too few voters remain; {best} holds the most, {zxid:#x} of epoch {epoch} {where}"
+    others = "; ".join(account(w, v) for v in w.voters if w.instance_of(v) != best) or "no other voter is known"
     if best == w.seen.me.instance_id:
-        return say(Action.RESEED, f"{text}: it reseeds")
-    return say(Action.WAIT, f"waiting: {text}, and reseeds")
+        return say(Action.RESEED, f"{text}: it reseeds. {others}")
+    return say(Action.WAIT, f"waiting: {text}, and reseeds. {others}")
+
+
+def account(w: Words, server: Server) -> str:
+    """What is known of a voter's data: `server 3 (i-0abc, 10.0.0.3) is terminated, had last reported 0x500000a30`."""
+    holder = w.instance_of(server)
+    report = w.reports.get(holder) if holder else None
+    held = f"{report.data.zxid:#x}" if report is not None and report.data is not None else "nothing"
+    aside = (
+        f", with {report.archives[-1].zxid:#x} in its archive {report.archives[-1].name}" if report and report.archives else ""
+    )
+    if w.server_dead(server):
+        return f"{w.name(server)} is terminated, had last reported {held}"
+    if report is not None and report.holds is Holds.EMPTY:
+        return f"{w.name(server)} reports an empty disk{aside}"
+    return f"{w.name(server)} reports {held}"
 
 
 def row_20(w: Words) -> bool:
@@ -810,7 +825,7 @@ def row_22(w: Words) -> bool:
 
 
 def then_22(w: Words) -> Decision:
-    lost = ", ".join(w.name(v) for v in w.voters if w.lost(v)) or "every disk of the generation"
+    lost = "; ".join(account(w, v) for v in w.voters if w.lost(v)) or "every disk of the generation"
     cluster, backup = w.seen.cluster, w.seen.backup
     ways = []
     if w.holdings:

@@ -127,6 +127,9 @@ class DiskApi(Protocol):
     def bring_back(self, name: str) -> None:
         """Make that archive the disk again, where the disk is empty; done already is no error."""
 
+    def adopt(self, identity: Identity, server_id: int, configuration: Configuration) -> None:
+        """Take in data that others made: the ensemble's configuration beside it, then the generation file."""
+
     def build_empty(self, identity: Identity, server_id: int, configuration: Configuration, epoch: int) -> None:
         """A creation's disk: marked, this node alone in the configuration; the generation file last. Above 0, both epoch files
         hold `epoch`, below which no leader of an earlier generation was."""

@@ -195,6 +195,7 @@ def configurations(name: str) -> tuple[Configuration | None, Configuration | Non
 
     return {
         "three": (of(5, 1, 2, 3), None),
+        "readdressed": (Configuration(5, (Server(1, address(99)), server(2), server(3))), None),
         "two": (of(5, 1, 2), None),
         "me": (of(5, 1), None),
         "other": (of(5, 2), None),
@@ -389,7 +390,7 @@ def observe_alone(s: Alone) -> Observation:
 def serving_voters(s: Among) -> tuple[int, int]:
     """(voters serving, voters)."""
     mine = s.place == "voter"
-    other_id = s.place == "outside, my address another id's"
+    other_id = s.place.startswith("outside, my")
     serving = sum(kind in ("serves", "taken") for kind in s.voters) + (mine and s.server in ("leads", "follows"))
     return serving, len(s.voters) + mine + other_id
 
@@ -399,7 +400,13 @@ LIFE = {"serves": "runs", "spare": "runs", "silent": "runs", "dead": "terminated
 
 def observe_among(s: Among) -> Observation:
     voters, observers = list(enumerate(s.voters, 2)), list(enumerate(s.observers, 6))
-    mine = {"voter": (server(1),), "observer": (server(1, Role.OBSERVER),), "outside": ()}.get(s.place, (Server(5, address(1)),))
+    mine = {
+        "voter": (server(1),),
+        "observer": (server(1, Role.OBSERVER),),
+        "outside": (),
+        "outside, my address another id's": (Server(5, address(1)),),
+        "outside, my id at another address": (Server(1, address(99)),),
+    }[s.place]
     servers = (*mine, *(server(i) for i, _ in voters), *(server(i, Role.OBSERVER) for i, _ in observers))
     serving = {i for i, kind in voters + observers if kind in ("serves", "spare", "taken")}
     if s.place in ("voter", "observer") and s.server in ("leads", "follows"):

@@ -115,7 +115,7 @@ def alone_own_side(record: str) -> Iterator[Alone]:
         yield Alone(record=record, **own, claim="none")
         yield Alone(record=record, **own, taken="unknown", archive=True)
         yield Alone(record=record, **own, desired=0, taken="yes")
-        for configuration in ("me", "others", "growing", "growing, the other dead", "entering", "none"):
+        for configuration in ("me", "others", "readdressed", "growing", "growing, the other dead", "entering", "none"):
             yield Alone(record=record, **own, configuration=configuration)
 
 
@@ -189,6 +189,17 @@ def alone_without_record(record: str) -> Iterator[Alone]:
                 )  # fmt: skip
 
 
+def alone_first_creation(record: str) -> Iterator[Alone]:
+    """Nothing exists yet: who is there, who has registered, who is still missing."""
+    says = ("nothing", "empty", "joining")
+    for other, third in product(product(LIVES, says), product(LIVES, says)):
+        for desired, own, taken in product((1, 2, 3, 4), ("empty", "joining"), ("no", "yes")):
+            yield Alone(
+                record=record, claim="none", disk="empty", own=own, promise=own == "empty", taken=taken, desired=desired,
+                other=other, third=third,
+            )  # fmt: skip
+
+
 def alone_conflicts(record: str) -> Iterator[Alone]:
     """What belongs to another: scope, cluster, generation, a person's command, a foreign leader."""
     for disk, own, server, conflict, quorum in product(
@@ -213,7 +224,7 @@ ENSEMBLES: tuple[dict[str, Any], ...] = (
     {"voters": ("serves",), "desired": 3},
     {"voters": ("serves", "serves"), "observers": ("spare",), "desired": 0},
 )
-PLACES = ("voter", "observer", "outside", "outside, my address another id's")
+PLACES = ("voter", "observer", "outside", "outside, my address another id's", "outside, my id at another address")
 NODES: tuple[dict[str, Any], ...] = (
     {"place": "voter", "server": "leads"},
     {"place": "voter", "server": "leads", "taken": "yes"},
@@ -299,6 +310,7 @@ PARTS: tuple[Part, ...] = (
     Part("no quorum: the others complete, this node by kind", alone_other_side, JUDGED),
     Part("no quorum: who is dead, by whose word", alone_judges, JUDGED),
     Part("no quorum: no record, or none that can be read", alone_without_record, ("absent", "unknown")),
+    Part("no quorum: a first creation", alone_first_creation, ("absent",)),
     Part("what belongs to another, and a person's command", alone_conflicts, RECORDS),
     Part("quorum: this node complete, the ensemble by kind", among_own_side, AMONG),
     Part(

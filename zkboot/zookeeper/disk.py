@@ -120,6 +120,14 @@ class NodeDisk:
                 self._archives.begin_return(name)
                 self._archives.finish()
 
+    def adopt(self, identity: Identity, server_id: int, configuration: Configuration) -> None:
+        with files.unknown_on_error():
+            disk = self._known()
+            if disk.state is not DiskState.DATA or disk.identity not in (None, identity):
+                raise ZkbootError(f"{self._data_dir} cannot be taken in: {disk.why or disk.identity or disk.state.value}")
+            self._put(server_id, configuration)
+            Generation(identity, server_id, seeded=False).write(self._data_dir)
+
     def build_empty(self, identity: Identity, server_id: int, configuration: Configuration, epoch: int) -> None:
         with files.unknown_on_error():
             self._expect_room_for(identity, keeping_data=False)
