@@ -73,11 +73,30 @@ def act(a: Act) -> str:
 # --- the record and the reports
 
 
-def change_record(a: Act, new: Record, name: str) -> Record:
-    """Compare-and-set against the very revision that was observed."""
+def replace_record(a: Act, new: Record, name: str) -> None:
+    """Compare-and-set against the very revision that was observed, for what was judged by it."""
     with step(name):
-        changed, _ = records.replace(a.world.store, a.settings.cluster, new, a.etag)
-    return changed
+        records.replace(a.world.store, a.settings.cluster, new, a.etag)
+
+
+def amend_record(a: Act, change: Callable[[Record], Record], name: str) -> Record:
+    """Compare-and-set of a change that stands beside those of other nodes: made anew on what they wrote, as long as the same
+    generation is at the same stage."""
+    record, etag = a.record, a.etag
+    with step(name):
+        while True:
+            try:
+                return records.replace(a.world.store, a.settings.cluster, change(record), etag)[0]
+            except Stale:
+                found = records.read(a.world.store, a.settings.cluster)
+                if found is None or found[1] == etag or stage(found[0]) != stage(record):
+                    raise
+                record, etag = found
+
+
+def stage(record: Record) -> Record:
+    """What of a record must not change under an action: all but who holds which id, and how often it was written."""
+    return record._replace(revision=0, nonce="", members={})
 
 
 def write_report(a: Act, holds: Holds) -> Report:
@@ -105,9 +124,9 @@ def put_report(world: World, settings: Settings, seen: Observation, words: Words
 
 
 def look_again(a: Act) -> None:
-    """Before a destructive step: the record must still be the one that was judged by."""
+    """Before a destructive step: the record must still be at the stage that was judged by."""
     found = records.read(a.world.store, a.settings.cluster)
-    if (found[1] if found else "") != a.etag:
+    if found is None or stage(found[0]) != stage(a.record):
         raise Stale("the record changed this moment; looking again")
 
 
@@ -115,15 +134,26 @@ def claim(a: Act) -> tuple[Record, int]:
     """This node's server id: the one it holds, else the lowest free one. Raises the record's revision when a promise
     must end with it."""
     record = a.record
-    held = next((i for i, c in record.members.items() if c.instance_id == a.me.instance_id), None)
-    if held is not None and not a.words.promised:
+    if not a.words.promised and (held := id_of(a.me.instance_id, record)) is not None:
         return record, held
+    record = amend_record(a, lambda record: with_claim(a, record), "claim")
+    held = id_of(a.me.instance_id, record)
+    assert held is not None
+    return record, held
+
+
+def id_of(instance_id: str, record: Record) -> int | None:
+    return next((i for i, c in record.members.items() if c.instance_id == instance_id), None)
+
+
+def with_claim(a: Act, record: Record) -> Record:
+    """Claims of the dead whose ids are in no configuration end; this node's is made, or made again."""
     taken = ids_in_use(a)
-    kept = {i: c for i, c in record.members.items() if i in taken or not a.words.dead(c.instance_id)}
-    first = a.settings.ensemble.id_offset + 1
-    server_id = held if held is not None else next(i for i in range(first, 256) if i not in kept and i not in taken)
-    kept[server_id] = Claim(a.me.instance_id, a.me.address, a.me.zone, a.words.group.date if a.words.group else 0.0)
-    return change_record(a, record._replace(members=kept), "claim"), server_id
+    members = {i: c for i, c in record.members.items() if i in taken or not a.words.dead(c.instance_id)}
+    held, first = id_of(a.me.instance_id, record), a.settings.ensemble.id_offset + 1
+    server_id = held if held is not None else next(i for i in range(first, 256) if i not in members and i not in taken)
+    mine = Claim(a.me.instance_id, a.me.address, a.me.zone, a.words.group.date if a.words.group else 0.0)
+    return record._replace(members={**members, server_id: mine})
 
 
 def ids_in_use(a: Act) -> set[int]:
@@ -163,7 +193,7 @@ def create(a: Act) -> str | None:
         members={a.settings.ensemble.id_offset + 1: me},
     )
     if old:
-        change_record(a, new, "create again")
+        replace_record(a, new, "create again")
         return None
     with step("create"):
         records.create(a.world.store, a.settings.cluster, new)
@@ -182,7 +212,7 @@ def reseed(a: Act) -> str | None:
         zk_epoch=highest_epoch(a) + EPOCH_MARGIN,
         source=archive.name if archive else "",
     )
-    change_record(a, new, "reseed")
+    replace_record(a, new, "reseed")
     return None
 
 
@@ -220,7 +250,7 @@ def seed(a: Act) -> str | None:
             a.world.disk.build_empty(identity, server_id, alone, record.zk_epoch)
         else:
             a.world.disk.build_from_own(identity, server_id, alone, record.zk_epoch)
-    change_record(a, record._replace(started=True), "fence")
+    amend_record(a, lambda record: record._replace(started=True), "fence")
     with step("fence on disk"):
         a.world.disk.fence()
     release(a)
@@ -245,9 +275,7 @@ def prove(a: Act) -> str | None:
 
 
 def set_created(a: Act) -> str | None:
-    record = a.record
-    new = record._replace(state=State.CREATED, created=(*record.created, record.generation))
-    change_record(a, new, "set created")
+    amend_record(a, lambda r: r._replace(state=State.CREATED, created=(*r.created, r.generation)), "set created")
     return None
 
 
@@ -466,7 +494,7 @@ def says(seen: Observation) -> Holds:
 def withdraw(a: Act) -> str | None:
     """Take an `empty` promise back: `joining`, then the record's revision raised, then what the disk holds."""
     report_joining(a)
-    change_record(a, a.record, "raise")
+    amend_record(a, lambda record: record, "raise")
     release(a)
     return None
 

@@ -81,9 +81,10 @@ def observe(world: World, settings: Settings, notes: Notes) -> Seen:
         # A record is written before anything that witnesses it: what was read since counts only if there still is none.
         seen = seen._replace(witnesses=learn(lambda: witnesses(world, settings)))
         again = learn(lambda: records.read(world.store, settings.cluster))
-        if again is not None:
-            why = again.why if isinstance(again, Unknown) else "it was created this very moment"
-            seen = seen._replace(record=Unknown(why))
+        if isinstance(again, Unknown):
+            seen = seen._replace(record=again)
+        elif again is not None:
+            return observe(world, settings, notes)
     return Seen(seen, etag)
 
 

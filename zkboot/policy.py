@@ -171,13 +171,15 @@ def stands_without_me(w: Words) -> Change | None:
     assert w.quorum is not None and w.own_server is not None
     gone = {w.own_server.id} | {v.id for v in w.dead_voters}
     stay = [v for v in w.quorum.configuration.voters if v.id not in gone]
-    spare = w.spares[0] if w.spares and len(stay) < w.target else None
-    voters = len(stay) + (spare is not None)
-    serving = sum(v.id in w.quorum.serving for v in stay) + (spare is not None)
-    if not voters or serving < majority(voters) or serving < majority(w.target):
+    serving = sum(v in w.voters_serving for v in stay)
+    wanted = w.spares[:1] if len(stay) < w.target and serving >= majority(len(stay) + 1) else ()
+    if not stay or serving < majority(len(stay)) or serving + len(wanted) < majority(w.target):
         return None
-    joining = (spare._replace(role=Role.PARTICIPANT),) if spare else ()
-    return Change(joining, tuple(sorted(gone)), w.quorum.configuration.version)
+    return Change(as_voters(wanted), tuple(sorted(gone)), w.quorum.configuration.version)
+
+
+def as_voters(servers: tuple[Server, ...]) -> tuple[Server, ...]:
+    return tuple(s._replace(role=Role.PARTICIPANT) for s in servers)
 
 
 def described(w: Words, change: Change, own: Server) -> str:
@@ -223,7 +225,7 @@ def then_4(w: Words) -> Decision:
     if w.record is None:
         return say(
             Action.WAIT,
-            f"waiting: server {own.id} has no usable disk ({disk.state}), and the record could not be read: {why(w.seen.record)}",
+            f"waiting: server {own.id} has no usable disk ({disk.state}), and the record is {why(w.seen.record)}",
         )
     held = (
         disk.why
@@ -242,14 +244,15 @@ def row_5(w: Words) -> bool:
 
 def then_5(w: Words) -> Decision:
     assert w.own_server is not None
-    age, disk = w.seen.server.age, w.seen.disk.state
-    if age > w.seen.limits.start and w.record is not None and not (disk is DiskState.DATA and w.of_generation):
-        text = f"server {w.own_server.id} has run {age:.0f} s without serving, and its disk is {disk}"
-        unknown_disk = disk is DiskState.UNKNOWN
-        return say(Action.WAIT, f"waiting: {text}") if unknown_disk else say(Action.REJOIN, f"{text}: it joins again")
-    if age > w.seen.limits.start:
-        return say(Action.RESTART, f"server {w.own_server.id} has run {age:.0f} s without serving while a quorum does: restarted")
-    return say(Action.WAIT, f"waiting: server {w.own_server.id} runs but does not serve yet")
+    age, disk = w.seen.server.age, w.seen.disk
+    if age <= w.seen.limits.start:
+        return say(Action.WAIT, f"waiting: server {w.own_server.id} runs but does not serve yet")
+    text = f"server {w.own_server.id} has run {age:.0f} s without serving while a quorum does"
+    if disk.state is DiskState.DATA and (w.of_generation or w.record is None):
+        return say(Action.RESTART, f"{text}: restarted")
+    if disk.state is DiskState.UNKNOWN or w.record is None:
+        return say(Action.WAIT, f"waiting: {text}; its disk is {disk.state}, the record {why(w.seen.record)}")
+    return say(Action.REJOIN, f"{text}, and its disk is {disk.state}: it joins again")
 
 
 def row_6(w: Words) -> bool:
@@ -301,18 +304,18 @@ def duty(w: Words) -> Decision:
         return say(Action.RECONFIGURE, reason, Change(joining, tuple(s.id for s in leaving), configuration.version))
 
     if dead and w.spares:
-        spare = w.spares[0]._replace(role=Role.PARTICIPANT)
-        return change((spare,), dead[:1], f"spare {w.name(spare)} becomes a voter for the dead {w.name(dead[0])}")
+        text = f"spare {w.name(w.spares[0])} becomes a voter for the dead {w.name(dead[0])}"
+        return change(as_voters(w.spares[:1]), dead[:1], text)
     left = len(voters) - len(dead)
     if dead and left and (tolerance(serving, left) > tolerance(serving, len(voters)) or len(voters) > w.target):
         return change((), dead, f"dead voters leave: {w.names(dead)}")
-    if len(voters) == 1 and w.target >= 3 and len(w.spares) > 1:
-        pair = tuple(s._replace(role=Role.PARTICIPANT) for s in w.spares[:2])
-        return change(pair, (), f"spares {w.names(pair)} become voters in one call: 1 of {w.target}")
-    if len(voters) < w.target and w.spares:
-        spare = w.spares[0]._replace(role=Role.PARTICIPANT)
-        return change((spare,), (), f"spare {w.name(spare)} becomes a voter: {len(voters)} of {w.target}")
     staying = [v for v in voters if not w.leaving(v)]
+    if len(staying) < w.target and w.spares:
+        # ZooKeeper asks for a majority of the new voters in step, and an observer does not count as that.
+        if serving < majority(len(voters) + 1):
+            out = w.spares[: w.target - len(staying)]
+            return change((), out, f"spares {w.names(out)} leave, to come back as voters: too few vote to promote them")
+        return change(as_voters(w.spares[:1]), (), f"spare {w.name(w.spares[0])} becomes a voter: {len(staying)} of {w.target}")
     if len(staying) > w.target and (surplus := demotable(w)) is not None:
         return change(
             (surplus._replace(role=Role.OBSERVER),),
@@ -426,7 +429,7 @@ def enter(w: Words) -> Decision:
     assert w.quorum is not None and w.own_id is not None
     configuration, dead = w.quorum.configuration, w.dead_voters
     me = Server(w.own_id, w.seen.me.address)
-    alive = len(configuration.voters) - len(dead)
+    alive = sum(v not in dead and not w.leaving(v) for v in configuration.voters)
     out = tuple(s.id for s in configuration.servers if s.address == me.address and s.id != me.id)
     if any(v.id in out for v in configuration.voters) and not all(w.server_dead(v) for v in configuration.voters if v.id in out):
         return say(
@@ -841,7 +844,9 @@ def then_22(w: Words) -> Decision:
 
 
 def why(fact: object) -> str:
-    return fact.why if isinstance(fact, Unknown) else "there is none"
+    if isinstance(fact, Unknown):
+        return f"unknown ({fact.why})"
+    return "missing" if fact is None else "known"
 
 
 ROWS: tuple[Row, ...] = tuple(

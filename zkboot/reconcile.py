@@ -6,7 +6,7 @@ from typing import NamedTuple
 from zkboot import record as records
 from zkboot.actions import Act, act, put_report, says
 from zkboot.errors import DONE, FAILED, HALTED, WAITING, Stale, UnknownFact, ZkbootError
-from zkboot.model import Action, Decision, DiskState, Holds, Observation, Quorum, State, Unknown
+from zkboot.model import Action, Decision, DiskState, Holds, Mode, Observation, Quorum, State, Unknown
 from zkboot.notes import Notes
 from zkboot.observe import Seen, learn, observe
 from zkboot.policy import decide
@@ -16,8 +16,9 @@ from zkboot.words import NO_QUORUM, Words
 from zkboot.world import World
 
 Say = Callable[["Turn"], None]
-# While a server starts or takes data over, nothing but this node is asked, so the next look may come soon.
-QUICK_ROWS = (5, 8, 16)
+# Rows that wait for a server, this node's or another's, to get on: that is watched without AWS.
+WATCHED_ROWS = (5, 6, 8, 16, 17)
+GLANCE = 0.05  # seconds between two looks at the servers
 
 
 class Turn(NamedTuple):
@@ -158,16 +159,39 @@ def repeat(world: World, settings: Settings, say: Say, seconds: float, done: Cal
     while True:
         latest = turn(world, settings)
         say(latest)
-        pause = pause_after(latest, settings)
-        if done(latest) or world.clock.monotonic() + pause >= end:
+        if done(latest) or world.clock.monotonic() >= end:
             return latest
-        world.clock.sleep(pause)
+        rest(world, settings, latest)
+        if world.clock.monotonic() >= end:
+            return latest
 
 
-def pause_after(latest: Turn, settings: Settings) -> float:
-    if latest.observation is not None and latest.decision.action not in (Action.WAIT, Action.HALT, Action.HEALTHY):
-        return 0.0
-    return settings.timing.turn_pause / (10 if latest.decision.row in QUICK_ROWS else 1)
+def rest(world: World, settings: Settings, latest: Turn) -> None:
+    """None after a change; after a wait for a server until it gets on, else a turn's pause; at most that."""
+    seen, end = latest.observation, world.clock.monotonic() + settings.timing.turn_pause
+    if seen is not None and latest.decision.action not in (Action.WAIT, Action.HALT, Action.HEALTHY):
+        return
+    if seen is None or latest.decision.row not in WATCHED_ROWS:
+        world.clock.sleep(settings.timing.turn_pause)
+        return
+    watched = watch_addresses(seen)
+    before = glance(world, watched, seen)
+    while world.clock.monotonic() < end and glance(world, watched, seen) == before:
+        world.clock.sleep(GLANCE)
+
+
+def watch_addresses(seen: Observation) -> frozenset[str]:
+    """This node, and the members that may still answer."""
+    words = Words(seen)
+    claims = words.record.members.values() if words.record else ()
+    return frozenset({seen.me.address, *(c.address for c in claims if not words.dead(c.instance_id))})
+
+
+def glance(world: World, addresses: frozenset[str], seen: Observation) -> dict[str, tuple[Mode, int] | None]:
+    """What each server says of itself; while nothing is proved yet, its last transaction too, for the proof is one."""
+    proved = isinstance(seen.quorum, Quorum)
+    answers = world.server.ask(addresses)
+    return {address: (peer.mode, 0 if proved else peer.zxid) if peer else None for address, peer in answers.items()}
 
 
 def wait(world: World, settings: Settings, say: Say) -> int:

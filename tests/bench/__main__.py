@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests.bench import ensembles, machine, turns
 from tests.bench.figures import Figure, Step, as_json, show
+from tests.lab.errors import LabError
 
 
 class Measurement(NamedTuple):
@@ -44,14 +45,14 @@ def main() -> int:
     # kazoo warns of every lost connection, which is what is measured here.
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)
     description = machine.describe()
-    names = options.names or list(MEASUREMENTS)
-    figures: list[Figure] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    errors = Console(stderr=True)
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task("", total=sum(MEASUREMENTS[name].steps * options.samples for name in names))
-        for name in names:
-            figures += MEASUREMENTS[name].run(options.samples, lambda what: progress.update(task, advance=1, description=what))
+    try:
+        figures = measure(options.names or list(MEASUREMENTS), options.samples)
+    except LabError as error:
+        print("\n".join([str(error), *getattr(error, "__notes__", ())]), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped: nothing that was started is left", file=sys.stderr)
+        return 130
     if options.json:
         print(json.dumps({"machine": description, "figures": [as_json(figure) for figure in figures]}, indent=1))
         return 0
@@ -60,6 +61,17 @@ def main() -> int:
         console.print(f"{name}: {text}")
     show(console, figures)
     return 0
+
+
+def measure(names: list[str], samples: int) -> list[Figure]:
+    figures: list[Figure] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    errors = Console(stderr=True)
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("", total=sum(MEASUREMENTS[name].steps * samples for name in names))
+        for name in names:
+            figures += MEASUREMENTS[name].run(samples, lambda what: progress.update(task, advance=1, description=what))
+    return figures
 
 
 def parse() -> argparse.Namespace:

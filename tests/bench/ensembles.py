@@ -37,10 +37,10 @@ def start(samples: int, step: Step) -> Iterator[Figure]:
         step("three raw servers without a class-data archive")
         without.append(start_by_hand(archive=False))
     launch, call = tuple(took.launch for took in ours), tuple(took.call for took in ours)
-    what, against = "three machines to an ensemble where all serve", "three raw servers, static files"
-    yield Figure(f"{what}, from the launch,", "s", launch, tuple(with_archive), against)
-    yield Figure(f"{what}, from the first zkboot call,", "s", call, tuple(with_archive), against)
-    yield Figure(f"{what}, from the first zkboot call,", "s", call, tuple(without), f"{against}, without a class-data archive")
+    what, against = "3 machines to an ensemble where all serve", "3 raw servers, static files"
+    yield Figure(f"{what}, from the launch", "s", launch, tuple(with_archive), against)
+    yield Figure(f"{what}, from the first zkboot call", "s", call, tuple(with_archive), against)
+    yield Figure(f"{what}, from the first zkboot call", "s", call, tuple(without), f"{against}, no class-data archive")
 
 
 def start_ours() -> Took:
@@ -80,7 +80,7 @@ def join(samples: int, step: Step) -> Iterator[Figure]:
             zk.wait_serving(3)
             zk.scale(2)
             zk.wait_serving(2)
-    yield from two_rows("one joins two", ours, by_hand, "a raw start and reconfig by kazoo")
+    yield from two_rows("one joins two", ours, by_hand, "a raw start, a reconfig by kazoo")
 
 
 def replace(samples: int, step: Step) -> Iterator[Figure]:
@@ -105,7 +105,7 @@ def replace(samples: int, step: Step) -> Iterator[Figure]:
             lost = zk.followers()[0]
             ours.append(launched(zk, 3, partial(region.terminate, lost)))
             zk.wait_serving(3)
-    yield from two_rows("a terminated instance's replacement votes", ours, by_hand, "a raw start and one reconfig by kazoo")
+    yield from two_rows("a dead one's replacement votes", ours, by_hand, "a raw start, one reconfig by kazoo")
 
 
 def leader(samples: int, step: Step) -> Iterator[Figure]:
@@ -140,8 +140,8 @@ def leader(samples: int, step: Step) -> Iterator[Figure]:
 
 
 def two_rows(what: str, ours: Sequence[Took], by_hand: Sequence[float], against: str) -> Iterator[Figure]:
-    yield Figure(f"{what}, from the launch,", "s", tuple(took.launch for took in ours), tuple(by_hand), against)
-    yield Figure(f"{what}, from the first zkboot call,", "s", tuple(took.call for took in ours), tuple(by_hand), against)
+    yield Figure(f"{what}, from the launch", "s", tuple(took.launch for took in ours), tuple(by_hand), against)
+    yield Figure(f"{what}, from the first zkboot call", "s", tuple(took.call for took in ours), tuple(by_hand), against)
 
 
 def launched(zk: Group, voters: int, cause: Callable[[], None]) -> Took:

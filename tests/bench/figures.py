@@ -35,10 +35,10 @@ def show(console: Console, figures: Sequence[Figure]) -> None:
     table.add_column("what")
     for name in ("zkboot", "by hand", "ratio"):
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("by hand is")
     for figure in figures:
-        against = f" against {figure.against}" if figure.against else ""
         ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else ""
-        table.add_row(figure.what + against, told(figure.ours, figure.unit), told(figure.by_hand, figure.unit), ratio)
+        table.add_row(figure.what, told(figure.ours, figure.unit), told(figure.by_hand, figure.unit), ratio, figure.against)
     console.print(table)
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab import ensemble
+from tests.lab.errors import LabError
 from tests.lab.region import LAB
 from tests.lab.settings import settings, zookeeper_home
 
@@ -125,5 +126,5 @@ def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + DEADLINE
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not reached within {DEADLINE:g} s")
+            raise LabError(f"what is measured was not reached within {DEADLINE:g} s")
         time.sleep(LOOK_EVERY)

@@ -156,7 +156,8 @@ class Story:
     def account(self, report: Report) -> bool:
         """The table, and whether nothing is missing."""
         missing = set(report.lost)
-        self.narrator.reached(f"{report.acknowledged - len(missing)} of {report.acknowledged} acknowledged writes are there")
+        if not missing:
+            self.narrator.reached(f"{report.acknowledged} of {report.acknowledged} acknowledged writes are there")
         gaps = {event.name: event.longest_gap for event in report.events}
         numbers = [int(line) for line in (self.region.path / "ledger").read_text().split()]
         ends = [later.first for later in self.healed[1:]] + [len(numbers)]

@@ -2,7 +2,7 @@
 
 import gzip
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,29 +126,32 @@ def epoch_files_gone(folder: Path, zxid: int) -> int:
     return zxid
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        nothing,
-        last_record_cut,
-        last_record_zeroed,
-        last_payload_zeroed,
-        newest_snapshot_flipped,
-        newest_snapshot_half_written,
-        newest_snapshot_compressed,
-        newest_log_empty,
-        epoch_files_gone,
-    ],
+LOADABLE = (
+    nothing,
+    last_record_cut,
+    last_record_zeroed,
+    last_payload_zeroed,
+    newest_snapshot_flipped,
+    newest_snapshot_half_written,
+    newest_snapshot_compressed,
+    newest_log_empty,
+    epoch_files_gone,
 )
-def test_a_server_loads_the_zxid_that_zkboot_reads(made: Made, tmp_path: Path, change: Callable[[Path, int], int]) -> None:
-    with machines(tmp_path, 1, extra=EXTRA) as (machine,):
-        left = change(copy(made, machine), made.zxid)
-        disk = machine.disk.read()
-        assert (disk.state, disk.why) == (DiskState.DATA, "") and disk.data is not None
-        assert disk.data.zxid == left
-        machine.start()
-        machine.wait_for(Mode.LEADER)
-        assert loaded_by_server(machine) == left
+
+
+def test_a_server_loads_the_zxid_that_zkboot_reads(made: Made, tmp_path: Path) -> None:
+    left, read, loaded = {}, {}, {}
+    with machines(tmp_path, len(LOADABLE), extra=EXTRA) as some:
+        for machine, change in zip(some, LOADABLE, strict=True):
+            left[change.__name__] = change(copy(made, machine), made.zxid)
+            disk = machine.disk.read()
+            read[change.__name__] = disk.data.zxid if disk.state is DiskState.DATA and disk.data else disk.why
+            machine.start()
+        for machine, change in zip(some, LOADABLE, strict=True):
+            machine.wait_for(Mode.LEADER)
+            loaded[change.__name__] = loaded_by_server(machine)
+    assert read == left
+    assert loaded == left
 
 
 def newest_log_flipped(folder: Path) -> Path:
@@ -193,26 +196,26 @@ def middle_log_missing(folder: Path) -> Path:
     return logs(folder)[1]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        newest_log_flipped,
-        newest_log_header_zeroed,
-        stray_compressed_log,
-        logs_without_snapshot,
-        epoch_too_old,
-        accepted_epoch_empty,
-        middle_log_missing,
-    ],
+FATAL = (
+    newest_log_flipped,
+    newest_log_header_zeroed,
+    stray_compressed_log,
+    logs_without_snapshot,
+    epoch_too_old,
+    accepted_epoch_empty,
+    middle_log_missing,
 )
-def test_what_zkboot_calls_damaged_no_server_starts_from(made: Made, tmp_path: Path, change: Callable[[Path], Path]) -> None:
-    with machines(tmp_path, 1, extra=EXTRA) as (machine,):
-        named = change(copy(made, machine))
-        disk = machine.disk.read()
-        assert disk.state is DiskState.DAMAGED
-        assert disk.why.startswith(str(named))
-        machine.start()
-        wait_for("the server to give up", lambda: not machine.server.process().running)
+
+
+def test_what_zkboot_calls_damaged_no_server_starts_from(made: Made, tmp_path: Path) -> None:
+    with machines(tmp_path, len(FATAL), extra=EXTRA) as some:
+        for machine, change in zip(some, FATAL, strict=True):
+            named = change(copy(made, machine))
+            disk = machine.disk.read()
+            assert disk.state is DiskState.DAMAGED and disk.why.startswith(str(named)), change.__name__
+            machine.start()
+        for machine, change in zip(some, FATAL, strict=True):
+            wait_for(f"the server to give up: {change.__name__}", lambda m=machine: not m.server.process().running)
 
 
 def test_transactions_missing_right_after_the_snapshot_are_damage_though_a_server_starts_without_them(

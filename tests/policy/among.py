@@ -3,6 +3,7 @@
 from tests.policy.facts import Facts, tolerance, voters_of
 from tests.policy.invariants import invariant
 from zkboot.model import Action, Change, Decision, DiskState, Role, State
+from zkboot.words import ALONE, NO_QUORUM
 
 CHANGES = (Action.RECONFIGURE, Action.LEAVE)
 
@@ -39,10 +40,11 @@ def a_change_is_a_compare_and_set(f: Facts, d: Decision) -> bool:
 
 @invariant(*CHANGES)
 def only_the_dead_are_removed(f: Facts, d: Decision) -> bool:
-    """A reconfiguration removes dead members only, and this node when it leaves itself."""
+    """A reconfiguration removes the dead, this node when it leaves, and spares that must come back as voters because they cannot be promoted."""
     assert f.quorum is not None
     others = [s for s in f.quorum.configuration.servers if s.id in change_of(d).leaving and not (parting(f, d) and s == f.member)]
-    return all(f.server_dead(s) for s in others)
+    again = f.spares if len(f.staying) < f.target and not f.promotable else []
+    return all(f.server_dead(s) or s in again for s in others)
 
 
 @invariant(*CHANGES)
@@ -54,9 +56,9 @@ def only_members_are_removed(f: Facts, d: Decision) -> bool:
 
 @invariant(*CHANGES)
 def the_new_voters_have_a_quorum(f: Facts, d: Decision) -> bool:
-    """After a reconfiguration a majority of the new voters is seen in step."""
+    """A majority of a reconfiguration's voters is in step as ZooKeeper counts it: voters and newcomers, not observers."""
     voters = voters_of(f.after(change_of(d)))
-    return bool(voters) and 2 * sum(f.serves_after(v) for v in voters) > len(voters)
+    return bool(voters) and 2 * sum(f.counts_for(v) for v in voters) > len(voters)
 
 
 @invariant(*CHANGES)
@@ -85,10 +87,10 @@ def who_becomes_a_voter_is_in_step_and_stays(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.RECONFIGURE)
 def voters_grow_only_to_the_target(f: Facts, d: Decision) -> bool:
-    """A voter is added only while the voters that are not dead are fewer than the target, or for a dead one."""
+    """A voter is added only while those neither dead nor being taken are fewer than the target, or for a dead one."""
     assert f.quorum is not None
     voters = f.quorum.configuration.voters
-    after = [v for v in voters_of(f.after(change_of(d))) if not f.server_dead(v)]
+    after = [v for v in voters_of(f.after(change_of(d))) if not f.server_dead(v) and not f.server_going(v)]
     return len(after) <= max(f.target, len(voters))
 
 
@@ -136,21 +138,16 @@ def the_dead_are_replaced_in_one_call(f: Facts, d: Decision) -> bool:
 @invariant(Action.RECONFIGURE)
 def one_voter_becomes_three_in_one_call(f: Facts, d: Decision) -> bool:
     """From a single voter to three or more goes in one call when two are in step; alone only after waiting for another that may come."""
-    assert f.quorum is not None and f.group is not None
+    assert f.quorum is not None
     if len(f.quorum.configuration.voters) != 1 or f.target < 3 or f.dead_voters:
         return True
     added = [s for s in change_of(d).joining if s.role is Role.PARTICIPANT]
     ready = len(f.spares) if f.member is not None else 1 + len(f.second_claimants)
     if not added or ready >= 2:
         return len(added) != 1
-    named = {s.address for s in f.quorum.configuration.servers}
-    held = f.seen.held.get("one claimant alone")
-    coming = [
-        i
-        for i in f.group.instances.values()
-        if i.id != f.me and i.address not in named and i.state in ("pending", "running") and not f.going(i.id)
-    ]
-    return f.member is not None or not coming or (held is not None and held.seconds > f.seen.limits.start)
+    held = f.seen.held.get(ALONE)
+    waited = held is not None and held.seconds > f.seen.limits.start
+    return f.member is not None or waited or not f.another_may_come
 
 
 @invariant(Action.RECONFIGURE)
@@ -229,7 +226,7 @@ def a_voter_is_not_let_go_while_others_need_it(f: Facts, d: Decision) -> bool:
 @invariant(Action.LET_GO)
 def an_election_is_no_reason_to_go(f: Facts, d: Decision) -> bool:
     """At zero without a quorum a node with something to lose goes only once no quorum was seen for longer than the staleness window."""
-    held = f.seen.held.get("no quorum")
+    held = f.seen.held.get(NO_QUORUM)
     nothing = f.disk.state is DiskState.EMPTY and not f.disk.archives and not (f.disk.seeded and f.disk.marked)
     return f.quorum is not None or nothing or (held is not None and held.seconds > f.seen.limits.staleness)
 

@@ -313,6 +313,14 @@ class Facts:
         ]
 
     @cached_property
+    def another_may_come(self) -> bool:
+        """A living instance of the group is neither this one nor in the configuration."""
+        assert self.quorum is not None and self.group is not None
+        named = {s.address for s in self.quorum.configuration.servers} | {self.seen.me.address}
+        living = [i for i in self.group.instances.values() if i.lifecycle and i.state in ("pending", "running") and not self.going(i.id)]
+        return any(i.address not in named for i in living)
+
+    @cached_property
     def serving_voters(self) -> int:
         assert self.quorum is not None
         return sum(v.id in self.quorum.serving for v in self.quorum.configuration.voters)
@@ -324,9 +332,27 @@ class Facts:
         return tuple((kept | {s.id: s for s in change.joining}).values())
 
     def serves_after(self, server: Server) -> bool:
-        """That server is seen to serve or to follow in step, so it counts for the new quorum."""
+        """That server is seen to serve or to follow in step."""
         assert self.quorum is not None
         return server.id in self.quorum.serving or server.address in self.quorum.synced
+
+    def counts_for(self, server: Server) -> bool:
+        """ZooKeeper counts it for the new configuration's quorum: a voter or a non-member in step, but no observer."""
+        assert self.quorum is not None
+        now = self.quorum.configuration.server(server.id)
+        return self.serves_after(server) and (now is None or now.role is Role.PARTICIPANT)
+
+    @cached_property
+    def staying(self) -> list[Server]:
+        """The voters that are neither dead nor being taken."""
+        assert self.quorum is not None
+        return [v for v in self.quorum.configuration.voters if not self.server_dead(v) and not self.server_going(v)]
+
+    @cached_property
+    def promotable(self) -> bool:
+        """Enough voters serve that ZooKeeper lets one observer become a voter beside them."""
+        assert self.quorum is not None
+        return 2 * self.serving_voters > len(self.quorum.configuration.voters) + 1
 
     @cached_property
     def unknown(self) -> dict[str, str]:

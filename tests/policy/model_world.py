@@ -173,7 +173,8 @@ class World:
         data = e.leader.disk.data
         assert data is not None
         new = Configuration(data.zxid + 1, tuple(servers.values()))
-        if 2 * sum(any(n.synced and is_in(n, (v,)) for n in self.nodes) for v in new.voters) <= len(new.voters):
+        observers = {s.id for s in e.configuration.observers}  # ZooKeeper does not count them for the new quorum
+        if 2 * sum(v.id not in observers and any(n.synced and n.address == v.address for n in self.nodes) for v in new.voters) <= len(new.voters):
             return
         self.ensemble = e._replace(configuration=new)
         self.sync(self.ensemble)

@@ -4,7 +4,7 @@ from tests.policy.among import change_of
 from tests.policy.facts import Facts, tolerance, voters_of
 from tests.policy.invariants import conflicting, invariant
 from zkboot.model import Action, Decision, DiskState, Holds, Role, State, Unknown
-from zkboot.words import NO_QUORUM
+from zkboot.words import ALONE, NO_QUORUM
 
 
 def undisturbed(f: Facts) -> bool:
@@ -42,8 +42,10 @@ def a_member_with_its_data_starts_again(f: Facts, d: Decision) -> bool:
 
 @invariant()
 def a_hung_member_is_restarted(f: Facts, d: Decision) -> bool:
-    """A member that runs without serving for much longer than a start may take is restarted, with a quorum or without."""
-    hung = f.running and not f.serving and f.seen.server.age > 10 * f.seen.limits.start
+    """A member that runs without serving, and without a quorum where there is none, for longer than a start may take is restarted."""
+    held = f.seen.held.get(NO_QUORUM)
+    alone = held is not None and held.seconds > f.seen.limits.start
+    hung = f.running and not f.serving and f.seen.server.age > f.seen.limits.start and (f.quorum is not None or alone)
     if not hung or not undisturbed(f) or isinstance(f.seen.quorum, Unknown):
         return True
     if f.quorum is not None:
@@ -123,7 +125,7 @@ def the_leader_mends_what_it_can(f: Facts, d: Decision) -> bool:
     replace = bool(f.dead_voters and f.spares)
     raised = tolerance(f.serving_voters, living) > tolerance(f.serving_voters, len(voters)) if f.dead_voters else False
     remove = bool(f.dead_voters) and (raised or len(voters) > f.target)
-    promote = len(voters) < f.target and bool(f.spares)
+    promote = len(f.staying) < f.target and bool(f.spares)
     others = [v for v in voters if v.id != f.quorum.leader and not f.server_going(v)]
     silent = [v for v in others if v.id not in f.quorum.serving]
     staying = [v for v in voters if not f.server_going(v)]
@@ -198,21 +200,21 @@ def a_newcomer_comes_in(f: Facts, d: Decision) -> bool:
     shadow = [
         s
         for s in f.quorum.configuration.servers
-        if s.address == f.seen.me.address and s.role is Role.PARTICIPANT and not f.server_dead(s)
+        if (s.address == f.seen.me.address or s.id == f.id) and s.role is Role.PARTICIPANT and not f.server_dead(s)
     ]
     single = len(f.quorum.configuration.voters) == 1 and f.target >= 3 and not f.dead_voters and not f.second_claimants
     if shadow:
         return d.action is Action.WAIT
-    return d.action is Action.RECONFIGURE or (single and d.action is Action.WAIT)
+    return d.action is Action.RECONFIGURE or (single and f.another_may_come and d.action is Action.WAIT)
 
 
 @invariant(Action.RECONFIGURE)
 def a_newcomer_votes_where_the_target_wants_one(f: Facts, d: Decision) -> bool:
-    """Who enters becomes a voter while the voters not dead are fewer than the target."""
+    """Who enters becomes a voter while those neither dead nor being taken are fewer than the target."""
     assert f.quorum is not None
     if f.member is not None:
         return True
-    wanted = len(f.quorum.configuration.voters) - len(f.dead_voters) < f.target
+    wanted = len(f.staying) < f.target
     return any(s.role is Role.PARTICIPANT for s in change_of(d).joining) == wanted
 
 
@@ -221,7 +223,7 @@ def the_last_newcomer_does_not_wait_for_ever(f: Facts, d: Decision) -> bool:
     """A newcomer in step that waited longer than a start may take for a second one enters alone."""
     if f.quorum is None or f.member is not None or f.record is None or not f.claim or f.seen.me.address not in f.quorum.synced:
         return True
-    held = f.seen.held.get("one claimant alone")
+    held = f.seen.held.get(ALONE)
     due = held is not None and held.seconds > f.seen.limits.start and f.seen.taken is False and not f.unknown and f.disk_is_ours
     shadow = any(s.address == f.seen.me.address for s in f.quorum.configuration.servers)
     return not due or shadow or not f.running or not undisturbed(f) or d.action is Action.RECONFIGURE
@@ -251,9 +253,9 @@ def a_taken_member_leaves_when_it_can(f: Facts, d: Decision) -> bool:
     if f.member is None or f.member.role is Role.OBSERVER or f.group.desired == 0:
         return going
     stay = [v for v in f.quorum.configuration.voters if v != f.member and v not in f.dead_voters]
-    spare = bool(f.spares) and len(stay) < f.target
-    serving = sum(v.id in f.quorum.serving for v in stay) + spare
-    able = len(stay) + spare > 0 and 2 * serving > len(stay) + spare and 2 * serving > f.target
+    serving = sum(v.id in f.quorum.serving for v in stay)
+    spare = bool(f.spares) and len(stay) < f.target and 2 * serving > len(stay) + 1
+    able = 2 * serving > len(stay) and 2 * (serving + spare) > f.target
     return going == able
 
 
@@ -264,7 +266,10 @@ def who_leaves_takes_the_dead_along(f: Facts, d: Decision) -> bool:
     if f.member is None or f.member.role is Role.OBSERVER:
         return True
     after = voters_of(f.after(change_of(d)))
-    return not any(f.server_dead(v) for v in after) and (len(after) >= f.target or not any(s in f.spares for s in f.after(change_of(d)) if s.role is Role.OBSERVER) or bool(change_of(d).joining))  # fmt: skip
+    stay = [v for v in f.quorum.configuration.voters if v != f.member and v not in f.dead_voters]
+    serving = sum(v.id in f.quorum.serving for v in stay)
+    spare = bool(f.spares) and len(stay) < f.target and 2 * serving > len(stay) + 1
+    return len(after) == len(stay) + spare and not any(f.server_dead(v) for v in after)
 
 
 # --- without a quorum

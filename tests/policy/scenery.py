@@ -1,6 +1,6 @@
 """A situation's words made into an `Observation`: who lives, who says what, what lies on the disks, who votes.
 
-This node is server 1 on i-1. Without a quorum the others are `other` (2), `third` (3) and, where the seed is gone, a dead claim (4). With
+This node is server 1 on i-1. Without a quorum the others are `other` (2), `third` (3), a dead claim (4) and a seed that is gone (10). With
 one, the other voters are 2 to 5, the observers 6 and 7, a second claimant 8, and a launched instance without a claim i-9.
 The record's generation is 2, its revision 7; too few voters were first found at second 1,000 of S3's clock.
 """
@@ -43,6 +43,7 @@ CLUSTER, FOREIGN_CLUSTER = "cluster-of-ours", "cluster-of-others"
 SCOPE = Scope("1", "eu-west-1", "vpc-1", "keepers")
 LIMITS = Limits(auto_restore=3600.0)
 NOW, FOUND, REVISION, GENERATION = 10_000.0, 1_000.0, 7, 2
+GONE = 10  # the id of a seed that is terminated
 PATIENCE = {"short": 5.0, "long": 100.0}
 
 RECORDS = (
@@ -215,14 +216,14 @@ def record_of(name: str, claim: str, conflict: str, members: tuple[int, ...], fr
     if name == "unknown":
         return Unknown("S3: timed out reading the record")
     words = name.split(", ")
-    seed = {"seed me": 1, "seed other": 2, "seed gone": 4}[words[1]]
+    seed = {"seed me": 1, "seed other": 2, "seed gone": GONE}[words[1]]
     holders = {i: instance_id(i) for i in members}
     if claim == "mine":
         holders[1] = ME.instance_id
     elif claim == "another's":
         holders[1] = "i-77"
-    if seed == 4:
-        holders[4] = instance_id(4)
+    if seed == GONE:
+        holders[GONE] = instance_id(GONE)
     claims = {i: Claim(h, address(i), zone(i), NOW - (10.0 if i in fresh else 5_000.0)) for i, h in sorted(holders.items())}
     state = State(words[0])
     return Record(
@@ -355,7 +356,9 @@ def observe(s: Situation) -> Observation:
 
 def observe_alone(s: Alone) -> Observation:
     lives = [(1, "being taken" if s.taken == "yes" else "runs"), (2, s.other[0]), (3, s.third[0])]
-    if "seed gone" in s.record or "dead" in s.configuration:
+    if "seed gone" in s.record:
+        lives.append((GONE, "terminated"))
+    if "dead" in s.configuration:
         lives.append((4, "terminated"))
     reports = {
         r.instance_id: r
@@ -374,7 +377,7 @@ def observe_alone(s: Alone) -> Observation:
         limits=LIMITS,
         cluster="keepers",
         taken=TAKEN[s.taken],
-        record=record_of(s.record, s.claim, s.conflict, (2, 3), fresh),
+        record=record_of(s.record, s.claim, s.conflict, (2, 3, 4) if "dead" in s.configuration else (2, 3), fresh),
         reports=Unknown("S3: 503 listing the reports") if s.reports == "unknown" else reports,
         group=group_of(s.group, s.desired, tuple(lives)),
         witnesses=WITNESSES[s.witnesses],
@@ -420,7 +423,7 @@ def observe_among(s: Among) -> Observation:
     if s.newcomer:
         lives.append((9, "waits"))
     if "seed gone" in s.record:
-        lives.append((4, "terminated"))
+        lives.append((GONE, "terminated"))
     synced = ({address(1)} if s.in_step and not s.place.startswith(("voter", "observer")) else set()) | (
         {address(8)} if s.claimant else set()
     )

@@ -100,15 +100,19 @@ def test_two_wiped_members_start_before_the_third(zk: Group) -> None:
     """They must not elect an empty ensemble. The third then holds all there is, and seeds the next generation."""
     third, *wiped = zk.living
     generation, before = record(zk)["generation"], zk.tree_count()
-    with every_write_kept(zk):
-        for machine in (third, *wiped):
+    with every_write_kept(zk) as ledger:
+        wiped[0].power_cut()
+        ledger.wait_writing()  # from here on each acknowledged write is on the third's disk
+        for machine in (wiped[1], third):
             machine.power_cut()
         for machine in wiped:
             machine.wipe_disk()
         with says(zk.region, rf"waiting: .*reports awaited from .*{third.instance_id}", *wiped):
             for machine in wiped:
                 machine.power_on()
-        zk.wait_until(lambda: {reports(zk)[m.instance_id]["holds"] for m in wiped} == {"empty"}, "both have promised to stay stopped")
+        zk.wait_until(
+            lambda: {reports(zk)[m.instance_id]["holds"] for m in wiped} == {"empty"}, "both have promised to stay stopped"
+        )
         looked_again(zk.region, *wiped)
         assert nobody_serves(zk) and not any(machine.server_pid for machine in wiped)
         with says(zk.region, rf"{third.instance_id} holds the most, 0x\w+ of epoch \d+ on its disk: it reseeds", third):

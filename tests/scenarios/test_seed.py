@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lab.group import Group
+from tests.lab.ledger import Ledger
 from tests.lab.machines import Machine
 from tests.lab.region import Region
 from tests.scenarios.story import LONG, Orders, created_once, every_write_kept, launched, looked_again, record, steps_in_code
@@ -24,9 +25,13 @@ ELSEWHERE = {
     "stop": "test_steps", "archive": "test_steps", "prove the leader": "test_steps", "report data": "test_steps",
     "report empty": "test_steps", "let go": "test_steps", "heartbeat": "test_steps", "adopt": "test_steps",
     "create again": "test_steps", "reseed": "test_lost_majority", "raise": "test_steps", "archive damaged": "test_steps",
-    "report unknown": "test_steps",
+    "report unknown": "test_steps", "bring back": "test_steps",
 }  # fmt: skip
 BY_DEFAULT = {("before", "build", "kill"), ("after", "create", "lost"), ("after", "start", "frozen")}
+
+
+# The other machines come to their own creation later: where they are held until then.
+LATER = "before:create:pause"
 
 
 def test_no_step_is_left_out() -> None:
@@ -40,33 +45,29 @@ def each(steps: Iterable[str], whats: Iterable[str], by_default: set[tuple[str, 
 
 @pytest.mark.parametrize(("when", "step", "what"), each(CREATION, ("kill", "frozen", "lost"), BY_DEFAULT))
 def test_the_seed_at_each_step_of_its_creation(region: Region, when: str, step: str, what: str) -> None:
-    seed, zk = stopped_seed(region, f"{when}:{step}:{'kill' if what == 'kill' else 'pause'}")
-    if what == "frozen":
-        others_wait(region, zk, seed)
-        seed.thaw_zkboot()
-    elif what == "lost":
-        others_wait(region, zk, seed)
-        region.lose(seed)
-    with every_write_kept(zk):
-        zk.wait_serving(3, LONG)
-    created_once(zk, record(zk)["generation"])
-    assert record(zk)["generation"] == 1 or what == "lost", "only a seed that is gone is replaced"
-
-
-def stopped_seed(region: Region, order: str) -> tuple[Machine, Group]:
-    """The first machine creates: the others come to their own creation after it was stopped."""
-    zk = region.group(3, environment=Orders({0: order, 1: "before:create:pause", 2: "before:create:pause"}))
+    zk = region.group(3, environment=Orders({0: f"{when}:{step}:{'kill' if what == 'kill' else 'pause'}", 1: LATER, 2: LATER}))
     region.wait_until(lambda: len(zk.machines) == 3, "three machines")
     seed, *others = zk.living
 
-    def let_the_others_go_on() -> bool:
+    def let_go_on() -> None:
+        """The others come to their own creation once the first has created, or is stopped."""
         if record(zk) or seed.stopped_at_step:
             for other in others:
                 other.thaw_zkboot()
-        return seed.stopped_at_step
 
-    region.wait_until(let_the_others_go_on, f"the seed is stopped at {order}")
-    return seed, zk
+    region.wait_until(lambda: let_go_on() or seed.stopped_at_step, f"the seed is stopped {when} {step}")
+    if what != "kill":
+        others_wait(region, zk, seed)
+    if what == "frozen":
+        seed.thaw_zkboot()
+    elif what == "lost":
+        region.lose(seed)
+    with Ledger(zk) as ledger:
+        zk.wait_until(lambda: let_go_on() or (zk.in_service(3) and zk.serving(3)), "three serve", LONG)
+        ledger.wait_writing()
+    assert ledger.report is not None and ledger.report.lost == ()
+    created_once(zk, record(zk)["generation"])
+    assert record(zk)["generation"] == 1 or what == "lost", "only a seed that is gone is replaced"
 
 
 def others_wait(region: Region, zk: Group, seed: Machine) -> None:

@@ -29,15 +29,17 @@ def many(first: int, count: int) -> int:
             acknowledged=outcome.acknowledged,
             excused=outcome.excused,
             halted=int(outcome.halted),
-            reseeds=max(0, outcome.generations - 1),
+            replaced=max(0, outcome.generations - 1),
         )
         if outcome.found:
             failed += 1
-            print(f"seed {seed}: {outcome.found[0]}")
+            print(f"seed {seed}: {outcome.found[0]}", flush=True)
     seconds = time.perf_counter() - began
     print(
-        f"{count} schedules in {seconds:.1f} s ({count / seconds:.0f} a second): {failed} failed, {sums['halted']} halted rightly, "
-        f"{sums['reseeds']} generations replaced, {sums['acknowledged']} writes acknowledged, {sums['excused']} lost with every disk that had them"
+        f"{count} schedules in {seconds:.1f} s ({count / seconds:.0f} a second): {failed} failed, "
+        f"{sums['halted']} halted rightly, "
+        f"{sums['replaced']} generations replaced, {sums['acknowledged']} writes acknowledged, "
+        f"{sums['excused']} of them lost with every disk that had them"
     )
     return 1 if failed else 0
 

@@ -73,6 +73,7 @@ class Fleet:
         self._now, self._launched, self._ended = now, launched, ended
         self.machines: dict[str, Machine] = {}
         self.desired = 0
+        self.reuse = False  # addresses of terminated instances are given again
         self.delay: Callable[[], float] = lambda: 0.0  # until EC2 knows a new instance
         self.choose: Callable[[list[Machine]], Machine] = lambda machines: machines[0]
 
@@ -98,9 +99,14 @@ class Fleet:
 
     def _launch(self) -> None:
         number = len(self.machines) + 1
-        machine = Machine(f"i-{number:02}", f"10.0.0.{number}", f"zone-{number % 3}", self._now() + self.delay())
+        machine = Machine(f"i-{number:02}", self._address(), f"zone-{number % 3}", self._now() + self.delay())
         self.machines[machine.id] = machine
         self._launched(machine)
+
+    def _address(self) -> str:
+        """The next one, or the lowest that no machine has any more."""
+        had = [m.address for m in self.machines.values() if m.state != "terminated" or not self.reuse]
+        return next(a for a in (f"10.0.0.{i}" for i in range(1, 255)) if a not in had)
 
     def terminate(self, machine: Machine) -> None:
         machine.state, machine.ended = "terminated", self._now()

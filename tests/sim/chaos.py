@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from tests.sim.node import Node
@@ -15,6 +16,8 @@ ODDS = {
     "throttle": (0.0, 0.0, 0.02),
     "lost answer": (0.0, 0.02, 0.1),
     "late write": (0.0, 0.0, 0.02),
+    "stale": (0.0, 0.0, 0.2),
+    "dies joining": (0.0, 0.0, 0.2),
 }
 
 
@@ -45,13 +48,15 @@ class Chaos:
         sim.odds = {what: choice(odds) for what, odds in ODDS.items()}
         sim.ensemble.drop = choice((0.0, 0.0, 0.02, 0.1))
         sim.ensemble.slow = choice((0.0, 2.0, 8.0))
-        sim.fleet.choose = lambda machines: sim.random.choice(machines)
+        sim.fleet.choose = sim.random.choice
+        sim.fleet.reuse = choice((True, False))
         if choice((True, False)):
             sim.fleet.delay = lambda: sim.random.random() * 12
         if choice((True, True, False)):
             sim.run(60, sim.settled)
+        few = choice((False, True))  # only what takes a quorum away, again and again
         for _ in range(choice((1, 2, 3, 4, 6, 8))):
-            self.fault()
+            self.random.choice((self.power_cut, self.power_cut, self.swap, self.wipe))() if few else self.fault()
             sim.run(self.random.expovariate(1 / choice((0.5, 4, 15))))
 
     def quiet(self) -> None:
@@ -66,6 +71,22 @@ class Chaos:
             sim.boot(node)
 
     # --- faults
+
+    @property
+    def faults(self) -> dict[Callable[[], object], int]:
+        """Each with its weight."""
+        return {
+            self.power_cut: 6,
+            self.stop: 2,
+            self.wipe: 3,
+            self.unmount: 1,
+            self.terminate: 4,
+            self.part: 2,
+            self.aws_away: 2,
+            self.resize: 4,
+            self.damage: 1,
+            self.swap: 2,
+        }
 
     def fault(self) -> None:
         self.random.choices(
@@ -96,7 +117,7 @@ class Chaos:
         for node in nodes:
             node.tell("power cut")
             self.sim.power_off(node)
-            self.for_a_while(lambda node=node: self.sim.boot(node))
+            self.for_a_while(partial(self.sim.boot, node))
         return nodes
 
     def stop(self) -> None:
@@ -110,6 +131,21 @@ class Chaos:
                 node.tell("its data volume is wiped")
                 node.files.new_volume()
 
+    def swap(self) -> None:
+        """A wrong, empty volume is attached for a while."""
+        for node in self.power_cut():
+            node.tell("an empty volume is attached in place of its own")
+            held = node.files.take_out()
+            self.sim.after(self.random.choice((8.0, 30.0, 45.0)), partial(self.swap_back, node, held))
+
+    def swap_back(self, node: Node, held: dict[str, object]) -> None:
+        if node.gone:
+            return
+        self.sim.power_off(node)
+        back = node.files.put_back(held)
+        node.tell("its own volume is attached again" if back else "the new volume stays")
+        self.sim.after(1.0, partial(self.sim.boot, node))
+
     def damage(self) -> None:
         for node in self.power_cut():
             if self.random.random() < 0.6 and node.files.log is not None:
@@ -120,7 +156,7 @@ class Chaos:
         for node in self.power_cut():
             node.tell("its data volume is not mounted")
             node.files.mounted = False
-            self.for_a_while(lambda node=node: setattr(node.files, "mounted", True))
+            self.for_a_while(partial(setattr, node.files, "mounted", True))
 
     def terminate(self) -> None:
         for node in self.some():
@@ -130,13 +166,13 @@ class Chaos:
         nodes = self.some()
         self.sim.tell(f"--- cut off from the others: {', '.join(n.id for n in nodes)}")
         self.sim.islands = {n.address: 1 for n in nodes}
-        self.for_a_while(lambda: self.sim.islands.clear())
+        self.for_a_while(self.sim.islands.clear)
 
     def aws_away(self) -> None:
         for node in self.some():
             node.tell("AWS does not answer")
             node.aws = False
-            self.for_a_while(lambda node=node: setattr(node, "aws", True))
+            self.for_a_while(partial(setattr, node, "aws", True))
 
     def resize(self) -> None:
         self.scale(self.random.choice((1, 2, 3, 4, 5, 7, 0)))

@@ -363,8 +363,8 @@ class Ensemble:
         leader = process.leader
         return leader if leader is not None and self.in_step(process) and self._connected(process, leader) else None
 
-    def reconfigure(self, through: Process, change: Change) -> None:
-        """Raises Refused when nothing happened, Lost when that is not known."""
+    def reconfigure(self, through: Process, change: Change, unheard: bool) -> None:
+        """Raises Refused when nothing happened, Lost when that is not known. `unheard`: the proposal reaches nobody."""
         leader = self.leader_of(through)
         if leader is None or leader.state is not State.LEADING or not self.can_acknowledge(leader):
             raise Lost
@@ -380,8 +380,8 @@ class Ensemble:
         if not new.voters or sum(self._is_one(v, in_step) for v in new.voters) < majority(len(new.voters)):
             leader.counter -= 1
             raise Refused("no quorum of the new voters is in step")
-        got = {leader, *self._reached(leader)}
-        for process in got:
+        got = {leader} if unheard else {leader, *self._reached(leader)}
+        for process in sorted(got, key=lambda p: p.address):
             process.propose(new)
         if not leader.enough(got):
             self.tell(f"{leader.name}: server {leader.id} stops leading: the reconfiguration found no majority")

@@ -38,6 +38,9 @@ class Generation(NamedTuple):
     fenced: bool
 
 
+ON_VOLUME = ("log", "current_epoch", "accepted_epoch", "marked", "damaged", "generation", "archived", "archives")
+
+
 class Files:
     """The state, and what ZooKeeper does to it."""
 
@@ -60,6 +63,20 @@ class Files:
         self.generation: Generation | None = None
         self.archived = 0
         self.archives: list[Kept] = []
+
+    def take_out(self) -> dict[str, object]:
+        """The data volume, by the names of what it holds; an empty one is in its place."""
+        held = {name: getattr(self, name) for name in ON_VOLUME}
+        self.new_volume()
+        return held
+
+    def put_back(self, held: dict[str, object]) -> bool:
+        """The volume that was taken out, unless the one in its place has taken data over."""
+        if self.log is not None or self.archives:
+            return False
+        for name, value in held.items():
+            setattr(self, name, value)
+        return True
 
     @property
     def zxid(self) -> int:
@@ -139,6 +156,9 @@ class NodeDisk:
         f.archives.remove(kept)
         f.log, f.damaged, f.generation, f.committed = kept.log, kept.about.damaged, kept.generation, kept.committed
         f.current_epoch, f.accepted_epoch = kept.about.current_epoch, kept.accepted_epoch
+
+    def adopt(self, identity: Identity, server_id: int, configuration: Configuration) -> None:
+        raise AssertionError("a person's command, which no turn gives")
 
     def build_empty(self, identity: Identity, server_id: int, configuration: Configuration, epoch: int) -> None:
         f = self._mounted()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.sim.files import Files
 from zkboot import record as records
 from zkboot.model import Configuration, Identity, Record, State
 from zkboot.words import majority
@@ -101,7 +102,7 @@ class Ledger:
             self.excused |= {w.number for w in self.acknowledged.values() if not w.created}
 
     def remaining(self, identity: Identity) -> tuple[int, int]:
-        """Voters of the newest committed configuration on any living disk of that generation, and how many live with their data."""
+        """Voters of the newest committed configuration on any living disk of that generation; how many live with their data."""
         disks = {
             n.address: n.files
             for n in self._sim.living()
@@ -111,10 +112,8 @@ class Ledger:
         newest = max(configurations, key=lambda c: c.version, default=None)
         if newest is None:
             return 0, 0
-        return len(newest.voters), sum(
-            v.address in disks and (made := disks[v.address].generation) is not None and made.server_id == v.id
-            for v in newest.voters
-        )
+        alive = [v for v in newest.voters if v.address in disks and _server_id(disks[v.address]) == v.id]
+        return len(newest.voters), len(alive)
 
     # --- the end
 
@@ -127,3 +126,7 @@ class Ledger:
         lost = sorted(w.number for w in self.acknowledged.values() if w.created and w.number not in held | self.excused)
         if lost:
             self.broken(f"{len(lost)} acknowledged writes are lost: {lost[:5]} ...")
+
+
+def _server_id(files: Files) -> int | None:
+    return files.generation.server_id if files.generation else None

@@ -91,6 +91,9 @@ class Link:
 
     def put(self, key: str, body: bytes, match: str | None) -> str:
         self._aws(f"put {key}")
+        if self._sim.chance("stale"):
+            self._node.tell(f"stands still before its write of {key}")
+            self._sim.hold(self._node, self._sim.random.choice((3.0, 12.0, 40.0)))
         if self._sim.chance("late write"):
             self._sim.land_later(self._node, key, body, match)
             raise Killed
@@ -186,11 +189,15 @@ class Link:
     def reconfigure(self, address: str, password: str, change: Change) -> Configuration:
         self._node.point("reconfigure request")
         found = self._serving(address)
+        dies = any(s.address == self._node.address for s in change.joining) and self._sim.chance("dies joining")
         try:
-            self._sim.ensemble.reconfigure(found, change)
+            self._sim.ensemble.reconfigure(found, change, unheard=dies)
         except Refused as e:
             raise Stale(str(e)) from e
         except Lost as e:
+            if dies:
+                self._sim.fleet.terminate(self._node.machine)
+                raise Killed from e
             raise UnknownFact("reconfigure: the connection was lost") from e
         self._answer("reconfigure")
         return self._serving(address).committed

@@ -43,7 +43,7 @@ class InTurn:
     map = staticmethod(map)
 
 
-records.ThreadPoolExecutor = InTurn  # type: ignore[assignment, misc]
+records.ThreadPoolExecutor = InTurn  # type: ignore[attr-defined, assignment, misc, unused-ignore]
 
 
 class Violation(Exception):

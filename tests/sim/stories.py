@@ -1,6 +1,7 @@
 """The plain stories: what a person would try first."""
 
 from collections.abc import Callable
+from functools import partial
 
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation, Violation
@@ -45,7 +46,7 @@ def power_cut(sim: Simulation, count: int, seconds: float = 5.0) -> None:
     for node in members(sim, count):
         node.tell("power cut")
         sim.power_off(node)
-        sim.after(seconds, lambda node=node: sim.boot(node))
+        sim.after(seconds, partial(sim.boot, node))
 
 
 def wipe(sim: Simulation, count: int) -> None:
@@ -115,9 +116,24 @@ def sizes(*desired: int) -> Callable[[Simulation], None]:
     return play
 
 
+SIZES = (
+    (1,),
+    (2,),
+    (3,),
+    (5,),
+    (3, 5, 3),
+    (3, 7),
+    (7, 3),
+    (1, 3),
+    (3, 1),
+    (1, 2, 1),
+    (2, 3, 2),
+    (3, 0),
+    (5, 1, 5),
+    (1, 7, 1, 2, 3),
+)
 STORIES: dict[str, Callable[[Simulation], None]] = {
-    **{"create and scale " + "-".join(map(str, s)): sizes(*s) for s in
-       ((1,), (2,), (3,), (5,), (3, 5, 3), (3, 7), (7, 3), (1, 3), (3, 1), (1, 2, 1), (2, 3, 2), (3, 0), (5, 1, 5), (1, 7, 1, 2, 3))},
+    **{"create and scale " + "-".join(map(str, s)): sizes(*s) for s in SIZES},
     "replace a terminated instance": replace,
     "replace the leader": leader_terminated,
     "two of three power cut": power_cut_two,
@@ -126,4 +142,4 @@ STORIES: dict[str, Callable[[Simulation], None]] = {
     "two disks wiped": wipe_two,
     "a majority terminated": majority_terminated,
     "two of three terminated": leader_and_another_terminated,
-}  # fmt: skip
+}

@@ -1,6 +1,5 @@
 """The own server and the ensemble as it answers: ServerApi on real servers."""
 
-import os
 from typing import TYPE_CHECKING
 
 from zkboot.model import Change, Configuration, Identity, Mode, Process
@@ -21,10 +20,11 @@ class NodeServer:
         self._timeout = settings.timing.client_timeout
 
     def process(self) -> Process:
-        age = self._service.age()
-        if age is None:
-            return Process(running=False)
-        return Process(running=True, age=age, mode=self._own_mode())
+        with files.unknown_on_error():
+            age = self._service.age()
+            if age is None:
+                return Process(running=False)
+            return Process(running=True, age=age, mode=self._own_mode())
 
     def start(self) -> None:
         self._service.start()
@@ -47,9 +47,8 @@ class NodeServer:
 
     def _own_mode(self) -> Mode:
         node = self._settings.node
-        with files.unknown_on_error():
-            server_id = files.read_text(os.path.join(node.data_dir, "myid"))
-            own = configuration.own_server(node.conf_dir, int(server_id)) if server_id else None
+        server_id = files.read_text(f"{node.data_dir}/myid")
+        own = configuration.own_server(node.conf_dir, int(server_id)) if server_id else None
         if own is None:
             return Mode.NONE
         endpoint = own.address, own.client_port

@@ -115,17 +115,10 @@ class Supervised:
             if self._running() is not None:
                 return
             files.remove(self._pid_file)
-            command = [
-                "sh",
-                "-euc",
-                LAUNCH,
-                "launch",
-                self._pid_file,
-                f"{node.state_dir}/zookeeper.log",
-                java,
-                f"@{arguments_file}",
-            ]
-            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, cwd="/", umask=0o077)
+            launch = ["sh", "-euc", LAUNCH, "launch", self._pid_file, f"{node.state_dir}/zookeeper.log", java]
+            done = subprocess.run([*launch, f"@{arguments_file}"], stdin=subprocess.DEVNULL, cwd="/", umask=0o077, check=False)
+        if done.returncode:
+            raise UnknownFact(f"the server may not have been started (status {done.returncode}); see {node.state_dir}")
 
     def stop(self) -> None:
         with files.unknown_on_error():
