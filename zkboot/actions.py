@@ -89,6 +89,8 @@ def amend_record(a: Act, change: Callable[[Record], Record], name: str) -> Recor
                 return records.replace(a.world.store, a.settings.cluster, change(record), etag)[0]
             except Stale:
                 found = records.read(a.world.store, a.settings.cluster)
+                if found is not None and stage(found[0]) == stage(change(record)) != stage(record):
+                    return found[0]  # another node made the same change
                 if found is None or found[1] == etag or stage(found[0]) != stage(record):
                     raise
                 record, etag = found
@@ -275,8 +277,13 @@ def prove(a: Act) -> str | None:
 
 
 def set_created(a: Act) -> str | None:
-    amend_record(a, lambda r: r._replace(state=State.CREATED, created=(*r.created, r.generation)), "set created")
+    """Each that sees it may say so; whoever comes second finds it said."""
+    amend_record(a, created, "set created")
     return None
+
+
+def created(record: Record) -> Record:
+    return record._replace(state=State.CREATED, created=(*record.created, record.generation))
 
 
 # --- joining and members

@@ -181,6 +181,9 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     One member after the other: its server stopped by whoever runs it, the rest serving. The first one writes the record.
     """
     me, disk = world.metadata.me(), world.disk.read()
+    found = records.read(world.store, settings.cluster)
+    if found is not None and disk.identity == Identity(found[0].cluster_id, found[0].generation):
+        return bootstrap(world, settings, say)
     if world.server.process().running:
         raise Refused("this node's server runs: stop it first (the others go on), then run this again")
     if disk.state is not DiskState.DATA or disk.data is None:
@@ -191,7 +194,7 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     own = next((s for s in view.configuration.servers if s.address == me.address), None)
     if own is None:
         raise Refused(f"the ensemble at {through} has no server at {me.address}: this node is no member of it")
-    record = adopted_record(world, settings, me, view, disk)
+    record = found[0] if found is not None else adopted_record(world, settings, me, view, disk)
     identity = Identity(record.cluster_id, record.generation)
     if view.identity not in (None, identity):
         raise Refused(f"the ensemble at {through} belongs to {view.identity}, the record is of {identity}")
@@ -211,10 +214,7 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
 
 
 def adopted_record(world: World, settings: Settings, me: Me, view: View, disk: Disk) -> Record:
-    """The record as it stands, or the first one of an ensemble that others built."""
-    found = records.read(world.store, settings.cluster)
-    if found is not None:
-        return found[0]
+    """The first record of an ensemble that others built."""
     group = world.group.describe(frozenset({me.instance_id}))
     living = {i.address: i for i in group.instances.values() if i.address and i.state in ("pending", "running")}
     new = Record(

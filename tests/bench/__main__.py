@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests.bench import ensembles, machine, turns
 from tests.bench.figures import Figure, Step, as_json, show
+from tests.demo import interrupts
 from tests.lab.errors import LabError
 
 
@@ -44,8 +45,9 @@ def main() -> int:
     options = parse()
     # kazoo warns of every lost connection, which is what is measured here.
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)
-    description = machine.describe()
+    interrupts.catch()
     try:
+        description = machine.describe()
         figures = measure(options.names or list(MEASUREMENTS), options.samples)
     except LabError as error:
         print("\n".join([str(error), *getattr(error, "__notes__", ())]), file=sys.stderr)

@@ -95,7 +95,9 @@ class Init:
 
     def environment(self) -> dict[str, str]:
         own = {"ZKBOOT_LAB_BOOT": self.boot_id, "ZKBOOT_LAB_INIT": str(os.getpid())}
-        (self.root / "boot.json").write_text(json.dumps(own))
+        part = self.root / "boot.json.part"  # whoever types on this machine reads it at any moment
+        part.write_text(json.dumps(own))
+        part.rename(self.root / "boot.json")
         return {**self.spec["environment"], **json.loads((self.root / "environment.json").read_text()), **own}
 
     def reap(self) -> None:

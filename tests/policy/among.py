@@ -40,7 +40,8 @@ def a_change_is_a_compare_and_set(f: Facts, d: Decision) -> bool:
 
 @invariant(*CHANGES)
 def only_the_dead_are_removed(f: Facts, d: Decision) -> bool:
-    """A reconfiguration removes the dead, this node when it leaves, and spares that must come back as voters because they cannot be promoted."""
+    """A reconfiguration removes the dead, this node when it leaves, and spares that must come back as voters because they
+    cannot be promoted."""
     assert f.quorum is not None
     others = [s for s in f.quorum.configuration.servers if s.id in change_of(d).leaving and not (parting(f, d) and s == f.member)]
     again = f.spares if len(f.staying) < f.target and not f.promotable else []
@@ -96,7 +97,8 @@ def voters_grow_only_to_the_target(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.RECONFIGURE)
 def a_newcomer_enters_by_its_own_claim(f: Facts, d: Decision) -> bool:
-    """A node enters the configuration only under the id that the record gives to it, at its own address, and with nobody but another claimant in step."""
+    """A node enters the configuration only under the id that the record gives to it, at its own address, and with nobody but
+    another claimant in step."""
     if f.member is not None:
         return True
     claims = {(i, c.address) for i, c in f.record.members.items()} if f.record else set()
@@ -127,7 +129,8 @@ def a_newcomer_in_step_enters_with_the_generations_disk(f: Facts, d: Decision) -
 
 @invariant(Action.RECONFIGURE)
 def the_dead_are_replaced_in_one_call(f: Facts, d: Decision) -> bool:
-    """Whoever enters as a voter while a voter is dead takes its place in the same call, so that the voters never become more for it."""
+    """Whoever enters as a voter while a voter is dead takes its place in the same call, so that the voters never become more
+    for it."""
     assert f.quorum is not None
     change = change_of(d)
     now = {v.id for v in f.quorum.configuration.voters}
@@ -137,7 +140,8 @@ def the_dead_are_replaced_in_one_call(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.RECONFIGURE)
 def one_voter_becomes_three_in_one_call(f: Facts, d: Decision) -> bool:
-    """From a single voter to three or more goes in one call when two are in step; alone only after waiting for another that may come."""
+    """From a single voter to three or more goes in one call when two are in step; alone only after waiting for another that
+    may come."""
     assert f.quorum is not None
     if len(f.quorum.configuration.voters) != 1 or f.target < 3 or f.dead_voters:
         return True
@@ -210,7 +214,8 @@ def who_leaves_is_out(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.LET_GO)
 def the_last_copy_is_not_let_go(f: Facts, d: Decision) -> bool:
-    """A node that holds data, a damaged disk or an archive goes only where a created ensemble serves without it, or the group goes to zero."""
+    """A node that holds data, a damaged disk or an archive goes only where a created ensemble serves without it, or the
+    group goes to zero."""
     if f.group is not None and f.group.desired == 0:
         return True
     holds = f.disk.state is not DiskState.EMPTY or f.disk.archives or (f.disk.seeded and f.disk.marked)
@@ -225,7 +230,8 @@ def a_voter_is_not_let_go_while_others_need_it(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.LET_GO)
 def an_election_is_no_reason_to_go(f: Facts, d: Decision) -> bool:
-    """At zero without a quorum a node with something to lose goes only once no quorum was seen for longer than the staleness window."""
+    """At zero without a quorum a node with something to lose goes only once no quorum was seen for longer than the staleness
+    window."""
     held = f.seen.held.get(NO_QUORUM)
     nothing = f.disk.state is DiskState.EMPTY and not f.disk.archives and not (f.disk.seeded and f.disk.marked)
     return f.quorum is not None or nothing or (held is not None and held.seconds > f.seen.limits.staleness)

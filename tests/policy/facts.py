@@ -1,4 +1,5 @@
-"""The design's words, read from an observation a second time and on purpose not with `zkboot.words`: what is compared must not share its mistakes."""
+"""The design's words, read from an observation a second time and on purpose not with `zkboot.words`: what is compared must
+not share its mistakes."""
 
 from functools import cached_property
 
@@ -84,7 +85,8 @@ class Facts:
 
     @cached_property
     def promised(self) -> bool:
-        """An `empty` report stands; or its copy on the root disk, unless this very node fenced a generation since, after `joining`."""
+        """An `empty` report stands; or its copy on the root disk, unless this very node fenced a generation since, after
+        `joining`."""
         if self.own is not None and self.own.holds is Holds.EMPTY:
             return True
         raised = self.is_seed and self.disk_is_ours and self.record is not None and self.record.started and self.own is not None
@@ -317,7 +319,9 @@ class Facts:
         """A living instance of the group is neither this one nor in the configuration."""
         assert self.quorum is not None and self.group is not None
         named = {s.address for s in self.quorum.configuration.servers} | {self.seen.me.address}
-        living = [i for i in self.group.instances.values() if i.lifecycle and i.state in ("pending", "running") and not self.going(i.id)]
+        living = [
+            i for i in self.group.instances.values() if i.lifecycle and i.state in ("pending", "running") and not self.going(i.id)
+        ]
         return any(i.address not in named for i in living)
 
     @cached_property

@@ -1,6 +1,8 @@
-"""What the policy never does and always does: each invariant a function over (facts, decision) whose docstring is its English sentence.
+"""What the policy never does and always does: each invariant a function over (facts, decision) whose docstring is its
+English sentence.
 
-An invariant is asked for the decisions of its actions only (of all, where it names none). Those that say what must *not* happen stand here
+An invariant is asked for the decisions of its actions only (of all, where it names none). Those that say what must *not*
+happen stand here
 and in `among.py`; `progress.py` says what must happen, `reasons.py` what a reason must name. All of them are in `INVARIANTS`.
 """
 
@@ -138,7 +140,8 @@ def only_the_named_seed_builds_and_once(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.SEED)
 def a_seed_is_built_from_what_it_was_to_be_built_from(f: Facts, d: Decision) -> bool:
-    """A creation's disk is built where nothing lies (or where a person accepted the loss), a reseed's from data or an archive of this node."""
+    """A creation's disk is built where nothing lies (or where a person accepted the loss), a reseed's from data or an
+    archive of this node."""
     assert f.record is not None
     if f.record.state is State.CREATING:
         return f.record.source == ACCEPTED or (f.disk.state is DiskState.EMPTY and not f.disk.archives)
@@ -178,13 +181,14 @@ def only_data_of_the_generation_is_started(f: Facts, d: Decision) -> bool:
     if f.record is not None:
         return f.disk_is_ours or (d.action is Action.RESTART and f.quorum is not None)
     return (
-        isinstance(f.seen.record, Unknown) and (f.disk.identity is not None or d.action is Action.RESTART) or f.quorum is not None
-    )
+        isinstance(f.seen.record, Unknown) and (f.disk.identity is not None or d.action is Action.RESTART)
+    ) or f.quorum is not None
 
 
 @invariant(*STARTS)
 def only_a_member_is_started(f: Facts, d: Decision) -> bool:
-    """A server is started with its data only where a configuration names this node: the quorum's, its own or that of the voters."""
+    """A server is started with its data only where a configuration names this node: the quorum's, its own or that of the
+    voters."""
     if f.quorum is not None:
         return f.member is not None
     data = f.disk.data
@@ -240,7 +244,8 @@ def data_is_archived_only_beside_a_quorum(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.REJOIN)
 def a_member_joins_again_only_without_a_usable_disk(f: Facts, d: Decision) -> bool:
-    """A member archives and joins again only when a quorum serves with it in the configuration and its disk is empty, damaged or not the generation's."""
+    """A member archives and joins again only when a quorum serves with it in the configuration and its disk is empty,
+    damaged or not the generation's."""
     return f.quorum is not None and f.member is not None and not (f.holds_data and f.disk_is_ours)
 
 
@@ -252,7 +257,8 @@ def a_member_does_not_join_as_a_newcomer(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.JOIN)
 def without_a_quorum_only_an_empty_node_joins_its_living_seed(f: Facts, d: Decision) -> bool:
-    """Without a quorum a node joins only empty, before `created`, beside a seed that is another, neither dead nor lost, and the only voter."""
+    """Without a quorum a node joins only empty, before `created`, beside a seed that is another, neither dead nor lost, and
+    the only voter."""
     return f.quorum is not None or (f.disk.state is DiskState.EMPTY and f.beside_seed)
 
 
@@ -264,7 +270,8 @@ def a_server_stops_for_a_seed_only_with_older_data(f: Facts, d: Decision) -> boo
 
 @invariant(Action.REPORT)
 def a_report_changes_only_when_it_is_no_longer_true(f: Facts, d: Decision) -> bool:
-    """`joining` is given up only when no seed is there to join and none was for longer than the staleness window, or by a started seed without its disk."""
+    """`joining` is given up only when no seed is there to join and none was for longer than the staleness window, or by a
+    started seed without its disk."""
     assert f.record is not None
     held = f.seen.held.get(NO_QUORUM)
     over = (
@@ -305,7 +312,8 @@ def a_generation_is_replaced_only_after_grace(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.CREATE, *NEW_GENERATION)
 def a_generation_is_replaced_only_when_all_living_spoke(f: Facts, d: Decision) -> bool:
-    """A new generation begins only when each living member has a report that says `empty`, or `data` written since, at this revision."""
+    """A new generation begins only when each living member has a report that says `empty`, or `data` written since, at this
+    revision."""
     return f.record is None or all(f.has_spoken(i) for i in f.living)
 
 
@@ -333,7 +341,8 @@ def the_best_survivor_reseeds(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.RESTORE)
 def a_backup_is_restored_only_unasked_within_its_age(f: Facts, d: Decision) -> bool:
-    """A backup is restored unasked only when it is ahead of every survivor, younger than allowed, and by the highest survivor or the lowest registered."""
+    """A backup is restored unasked only when it is ahead of every survivor, younger than allowed, and by the highest
+    survivor or the lowest registered."""
     backup = f.seen.backup
     if backup is None or isinstance(backup, Unknown) or backup.age > f.seen.limits.auto_restore:
         return False
@@ -344,7 +353,8 @@ def a_backup_is_restored_only_unasked_within_its_age(f: Facts, d: Decision) -> b
 
 @invariant()
 def while_enough_remain_nothing_but_waiting(f: Facts, d: Decision) -> bool:
-    """In a created generation whose voters can still elect, and no quorum is seen, nodes start, report and wait, and nothing else."""
+    """In a created generation whose voters can still elect, and no quorum is seen, nodes start, report and wait, and nothing
+    else."""
     if f.seen.quorum is not None or f.record is None or f.record.state is not State.CREATED or not f.judged or not f.enough:
         return True
     allowed = (*STARTS, *PASSIVE, Action.REPORT, Action.WITHDRAW, Action.OBEY, Action.LET_GO)
@@ -353,7 +363,8 @@ def while_enough_remain_nothing_but_waiting(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.HALT)
 def a_person_is_asked_only_when_nothing_else_is_left(f: Facts, d: Decision) -> bool:
-    """A halt is a conflict, a lost record, or too few voters with all facts known, all heard, and no survivor or backup that may go on."""
+    """A halt is a conflict, a lost record, or too few voters with all facts known, all heard, and no survivor or backup that
+    may go on."""
     if conflicting(f):
         return True
     if f.seen.quorum is not None:
@@ -406,7 +417,8 @@ def only_a_standing_command_is_obeyed(f: Facts, d: Decision) -> bool:
 
 @invariant()
 def the_clock_of_grace_runs_only_while_too_few_remain(f: Facts, d: Decision) -> bool:
-    """`too few voters` is noted exactly when no quorum is seen and too few remain; while the facts that judge are unknown it stays as it was."""
+    """`too few voters` is noted exactly when no quorum is seen and too few remain; while the facts that judge are unknown it
+    stays as it was."""
     due = (not f.enough) if f.judged else TOO_FEW in f.seen.held
     return (TOO_FEW in d.noted) == (f.seen.quorum is None and due)
 

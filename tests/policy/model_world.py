@@ -1,6 +1,7 @@
 """A tiny abstract ensemble, group and store in which decisions are carried out: just enough to walk the policy to a settled end.
 
-A server is a disk and whether it runs; an election is arithmetic over the running disks of one generation; a reconfiguration commits at
+A server is a disk and whether it runs; an election is arithmetic over the running disks of one generation; a reconfiguration
+commits at
 once. Each action is a generator of its steps, so that a walk can kill zkboot between any two. Time passes by turns.
 """
 
@@ -174,7 +175,9 @@ class World:
         assert data is not None
         new = Configuration(data.zxid + 1, tuple(servers.values()))
         observers = {s.id for s in e.configuration.observers}  # ZooKeeper does not count them for the new quorum
-        if 2 * sum(v.id not in observers and any(n.synced and n.address == v.address for n in self.nodes) for v in new.voters) <= len(new.voters):
+        if 2 * sum(
+            v.id not in observers and any(n.synced and n.address == v.address for n in self.nodes) for v in new.voters
+        ) <= len(new.voters):
             return
         self.ensemble = e._replace(configuration=new)
         self.sync(self.ensemble)
@@ -237,7 +240,8 @@ class World:
             self.path.append(f"{self.now:>6.0f} {node.id} row {decision.row:>2} {decision.action}: {decision.reason}")
         node.said = f"{node.id} {decision.action}"
         self.steps = 0
-        for self.steps, step in enumerate(self.act(node, seen, decision), 1):
+        for step in self.act(node, seen, decision):
+            self.steps += 1
             if self.steps == killed_after:
                 self.path.append(f"{self.now:>6.0f} !! zkboot on {node.id} killed after `{step}`")
                 break
@@ -264,9 +268,17 @@ class World:
         data = node.disk.data if holds is Holds.DATA else None
         revision = self.record.revision if self.record else 0
         self.reports[node.id] = Report(
-            node.id, node.address, holds, node.disk.identity if data else None, claimed or node.disk.server_id, revision, data,
-            node.disk.archives, f"e{next(self.etags)}", self.now,
-        )  # fmt: skip
+            node.id,
+            node.address,
+            holds,
+            node.disk.identity if data else None,
+            claimed or node.disk.server_id,
+            revision,
+            data,
+            node.disk.archives,
+            f"e{next(self.etags)}",
+            self.now,
+        )
 
     def told(self, end: str) -> str:
         return "\n".join([*self.path[-60:], f"=> {end}"])
@@ -350,10 +362,18 @@ class World:
         yield "report joining"
         old = self.record
         self.record = Record(
-            revision=old.revision + 1 if old else 1, nonce="", cluster_id=CLUSTER, scope=SCOPE, generation=old.generation + 1 if old else 1,
-            state=State.CREATING, seed=node.id, started=False, created=old.created if old else (), zk_epoch=old.zk_epoch + MARGIN if old else 0,
+            revision=old.revision + 1 if old else 1,
+            nonce="",
+            cluster_id=CLUSTER,
+            scope=SCOPE,
+            generation=old.generation + 1 if old else 1,
+            state=State.CREATING,
+            seed=node.id,
+            started=False,
+            created=old.created if old else (),
+            zk_epoch=old.zk_epoch + MARGIN if old else 0,
             members={1: Claim(node.id, node.address, node.zone, self.now)},
-        )  # fmt: skip
+        )
         yield "compare-and-set"
 
     def seed(self, node: Node) -> Iterator[str]:

@@ -1,6 +1,8 @@
-"""Mutilated policies: each row removed, each guard negated, and words bent by hand. Every one must break an invariant by its name.
+"""Mutilated policies: each row removed, each guard negated, and words bent by hand. Every one must break an invariant by its
+name.
 
-A mutant is tried on a fixed subsample of the space: a stride of every part, and of every row, action, unknown fact and kind of reason the first few dozen. Only decisions
+A mutant is tried on a fixed subsample of the space: a stride of every part, and of every row, action, unknown fact and kind
+of reason the first few dozen. Only decisions
 that differ from the whole policy's are held against the invariants. `python -m tests.policy.mutants` prints the table.
 """
 
@@ -93,9 +95,11 @@ def gone_if_not_running(w: Words, instance: str) -> bool:
 
 
 def gone_if_being_taken(w: Words, instance: str) -> bool:
-    return instance != w.seen.me.instance_id and w.group is not None and (
-        (i := w.group.instances.get(instance)) is not None and i.lifecycle.startswith("Terminating")
-    ) or bool(ORIGINAL["dead"](w, instance))  # fmt: skip
+    return (
+        instance != w.seen.me.instance_id
+        and w.group is not None
+        and ((i := w.group.instances.get(instance)) is not None and i.lifecycle.startswith("Terminating"))
+    ) or bool(ORIGINAL["dead"](w, instance))
 
 
 def gone_at_once(w: Words, instance: str) -> bool:
@@ -231,7 +235,11 @@ HAND_MADE: tuple[Mutant, ...] = (
     word("a promise binds nobody", "promised", nothing),
     word("a promise is only the report", "promised", lambda w: w.own_report is not None and w.own_report.holds is Holds.EMPTY),
     word("a promise is only the root disk's copy of it", "promised", lambda w: w.seen.disk.promised and w.own_report is None),
-    word("an unfenced creation starts", "fenced_creation", lambda w: w.seen.disk.state is DiskState.EMPTY and w.seen.disk.seeded and w.seen.disk.marked),
+    word(
+        "an unfenced creation starts",
+        "fenced_creation",
+        lambda w: w.seen.disk.state is DiskState.EMPTY and w.seen.disk.seeded and w.seen.disk.marked,
+    ),
     word("an unmarked empty disk starts", "fenced_creation", lambda w: w.seen.disk.state is DiskState.EMPTY),
     word("data of any generation counts", "counts", everything_counts),
     word("nothing that survives counts", "holdings", lambda w: ()),
@@ -243,7 +251,11 @@ HAND_MADE: tuple[Mutant, ...] = (
     word("observers being taken are spares", "spares", spares_being_taken),
     word("no spare is ever found", "spares", lambda w: ()),
     word("no second claimant is ever found", "claimants", lambda w: ()),
-    word("everybody in the group is registered", "registered", lambda w: tuple(sorted(w.group.instances.values())) if w.group else ()),
+    word(
+        "everybody in the group is registered",
+        "registered",
+        lambda w: tuple(sorted(w.group.instances.values())) if w.group else (),
+    ),
     word("the target may be even", "target", lambda w: min(5, max(w.group.desired, 1)) if w.group else 1),
     word("the voters serving are all voters", "voters_serving", lambda w: w.quorum.configuration.voters if w.quorum else ()),
     helper("an unfenced seed starts", "record_lets", unfenced),
@@ -262,7 +274,9 @@ HAND_MADE: tuple[Mutant, ...] = (
     helper("nothing is unknown without a quorum", "unknown", lambda w: ""),
     helper("nothing is undecided beside a quorum", "undecided", lambda w: ""),
     helper("joining is never over", "joining_is_over", nothing),
-    helper("joining is over at once", "joining_is_over", lambda w: w.own_report is not None and w.own_report.holds is Holds.JOINING),
+    helper(
+        "joining is over at once", "joining_is_over", lambda w: w.own_report is not None and w.own_report.holds is Holds.JOINING
+    ),
     helper("a promise is never over", "promise_is_over", nothing),
     helper("a seed builds from anything", "buildable", always),
     helper("a launched instance is never let in", "launching", nothing),
@@ -270,10 +284,14 @@ HAND_MADE: tuple[Mutant, ...] = (
     helper("nothing is noted", "noted", lambda w: ()),
     row_is("no grace", 18, lambda w: bool(policy.silent(w))),
     row_is("no reports awaited", 18, lambda w: not policy.lasting(w, TOO_FEW, w.seen.limits.staleness)),
-    row_is("no age limit for a backup", 20, lambda w: policy.backup_is_ahead(w)),
-    row_is("row 9 without a look at the promise", 9, lambda w: w.seen.quorum is None and policy.named(w) and policy.record_lets(w) and not w.seen.server.running),
+    row_is("no age limit for a backup", 20, policy.backup_is_ahead),
+    row_is(
+        "row 9 without a look at the promise",
+        9,
+        lambda w: w.seen.quorum is None and policy.named(w) and policy.record_lets(w) and not w.seen.server.running,
+    ),
     row_is("row 13 counts nobody", 13, nothing),
-)  # fmt: skip
+)
 # Nothing below these rows answers for what they take: without them nothing is decided, and that is what notices it.
 BY_TOTALITY = ("row 14 removed", "row 22 removed", "row 22 negated")
 MUTANTS: tuple[Mutant, ...] = (*(without(r.number) for r in ROWS), *(negated(r.number) for r in ROWS), *HAND_MADE)
@@ -325,7 +343,8 @@ def bent(mutant: Mutant) -> Iterator[None]:
 
 
 def attempt(mutant: Mutant, sample: list[Tried]) -> Trial:
-    """Every situation of the subsample decided by the mutant; the invariants that its changed decisions break and the whole policy's do not."""
+    """Every situation of the subsample decided by the mutant; the invariants that its changed decisions break and the whole
+    policy's do not."""
     asked, killers, raised, changed = by_action(), Counter[str](), 0, 0
     for tried in sample:
         try:
@@ -350,7 +369,9 @@ def is_killed(t: Trial) -> bool:
 def table(trials: list[Trial]) -> str:
     lines = [f"{'mutant':<58} {'differs':>7} {'raises':>6}  killed by"]
     for t in trials:
-        best = ", ".join(name for name, _ in t.killers.most_common(3)) or (TOTAL if t.mutant in BY_TOTALITY and t.raised else "NOBODY")
+        best = ", ".join(name for name, _ in t.killers.most_common(3)) or (
+            TOTAL if t.mutant in BY_TOTALITY and t.raised else "NOBODY"
+        )
         lines.append(f"{t.mutant:<58} {t.changed:>7} {t.raised:>6}  {best}")
     killed = sum(is_killed(t) for t in trials)
     return "\n".join([*lines, f"{killed} of {len(trials)} mutants killed by one of {len(INVARIANTS)} invariants"])

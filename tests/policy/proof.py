@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
-from tests.policy import among, progress, reasons
+from tests.policy import among, progress, progress_alone, reasons
 from tests.policy.facts import Facts
 from tests.policy.invariants import ALL, breaks, by_action
 from tests.policy.scenery import Situation, observe, oddness, story
@@ -13,7 +13,7 @@ from tests.policy.space import PIECES, piece
 from zkboot.model import Decision
 from zkboot.policy import Row, decide
 
-assert among and progress and reasons  # their invariants are in ALL now
+assert among and progress and progress_alone and reasons  # their invariants are in ALL now
 INVARIANTS = tuple(i for i, _ in ALL)
 TOTAL = "decide_is_total"
 

@@ -1,11 +1,12 @@
 """A situation's words made into an `Observation`: who lives, who says what, what lies on the disks, who votes.
 
-This node is server 1 on i-1. Without a quorum the others are `other` (2), `third` (3), a dead claim (4) and a seed that is gone (10). With
+This node is server 1 on i-1. Without a quorum the others are `other` (2), `third` (3), a dead claim (4) and a seed that is
+gone (10). With
 one, the other voters are 2 to 5, the observers 6 and 7, a second claimant 8, and a launched instance without a claim i-9.
 The record's generation is 2, its revision 7; too few voters were first found at second 1,000 of S3's clock.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from zkboot.model import (
@@ -162,7 +163,7 @@ def oddness(s: Situation) -> int:
 
 
 def stage(record: str) -> str:
-    return record.split(",")[0]
+    return record.split(",", maxsplit=1)[0]
 
 
 def instance_id(server_id: int) -> str:
@@ -187,7 +188,7 @@ ME = Me(instance_id(1), address(1), zone(1), SCOPE)
 # --- what the situation's words mean
 
 
-@lru_cache(maxsize=None)
+@cache
 def configurations(name: str) -> tuple[Configuration | None, Configuration | None]:
     """(committed, pending) on the disks of the generation."""
 
@@ -209,7 +210,7 @@ def configurations(name: str) -> tuple[Configuration | None, Configuration | Non
     }[name]
 
 
-@lru_cache(maxsize=None)
+@cache
 def record_of(name: str, claim: str, conflict: str, members: tuple[int, ...], fresh: tuple[int, ...]) -> Record | None | Unknown:
     if name == "absent":
         return None
@@ -247,7 +248,7 @@ OURS, OLDER, NEWER = Identity(CLUSTER, GENERATION), Identity(CLUSTER, 1), Identi
 ARCHIVE = Archive("1-20260101T000000Z", OLDER, 1, 0x1000000F0)
 
 
-@lru_cache(maxsize=None)
+@cache
 def disk_of(name: str, configuration: str, promised: bool, archive: bool, kept: int) -> Disk:
     committed, pending = configurations(configuration)
     archives = (ARCHIVE,) if archive else ()
@@ -274,7 +275,7 @@ def disk_of(name: str, configuration: str, promised: bool, archive: bool, kept: 
     }[name]
 
 
-@lru_cache(maxsize=None)
+@cache
 def report_of(server_id: int, says: str, configuration: str) -> Report | None:
     if says == "nothing":
         return None
@@ -288,7 +289,7 @@ def report_of(server_id: int, says: str, configuration: str) -> Report | None:
         identity, data = OLDER, data._replace(current_epoch=1, zxid=0x1000000FF)
     if says == "data of nobody":
         identity, data = None, data._replace(committed=None, pending=None)
-    holds = Holds(says.split()[0].rstrip(","))
+    holds = Holds(says.split(maxsplit=1)[0].rstrip(","))
     return Report(
         instance_id=instance_id(server_id),
         address=address(server_id),
@@ -303,7 +304,7 @@ def report_of(server_id: int, says: str, configuration: str) -> Report | None:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def instance_of(server_id: int, life: str) -> Instance | None:
     if life.startswith("not listed"):
         return None
@@ -318,7 +319,7 @@ def instance_of(server_id: int, life: str) -> Instance | None:
     return Instance(instance_id(server_id), address(server_id), zone(server_id), state, lifecycle)
 
 
-@lru_cache(maxsize=None)
+@cache
 def group_of(label: str, desired: int, lives: tuple[tuple[int, str], ...]) -> Group | Unknown:
     if label == "unknown":
         return Unknown("DescribeAutoScalingGroups: throttled")

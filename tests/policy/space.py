@@ -1,8 +1,11 @@
 """The whole space of abstract observations, as this node (server 1, i-1) may meet them.
 
-A situation is one choice from each finite domain; `observe` (in `scenery.py`) makes an `Observation` of it. Two halves, with a quorum and
-without, because rows 2 to 8 ask nothing of the members' reports and rows 9 to 22 nothing of the ensemble. Within a half the own side
-(disk, report, promise, server) and the other side (who lives, who says what, who votes) are each complete, against every kind of the other
+A situation is one choice from each finite domain; `observe` (in `scenery.py`) makes an `Observation` of it. Two halves, with
+a quorum and
+without, because rows 2 to 8 ask nothing of the members' reports and rows 9 to 22 nothing of the ensemble. Within a half the
+own side
+(disk, report, promise, server) and the other side (who lives, who says what, who votes) are each complete, against every kind
+of the other
 that the design tells apart; `crossed` draws from the full product of both sides, to show that nothing hides between them.
 
 Impossible situations are left out by a rule with its reason (`RULES`). `python -m tests.policy.space` prints the sizes.
@@ -41,26 +44,49 @@ def promising(s: Situation) -> bool:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("a report is `empty` only after the root disk's copy of the promise was written", lambda s: s.own == "empty" and not s.promise),
-    Rule("a promise is given by a stopped server and taken back before the next start", lambda s: promising(s) and s.server != "stopped"),
+    Rule(
+        "a report is `empty` only after the root disk's copy of the promise was written",
+        lambda s: s.own == "empty" and not s.promise,
+    ),
+    Rule(
+        "a promise is given by a stopped server and taken back before the next start",
+        lambda s: promising(s) and s.server != "stopped",
+    ),
     Rule("`unknown` is reported only where nothing was promised", lambda s: s.promise and s.own == "unknown"),
-    Rule("the generation's seed holds its claim: both were written in one record", lambda s: " me" in s.record and s.claim != "mine"),
-    Rule("an archive is told of where the disk was emptied", lambda s: s.archive and not s.disk.startswith(("empty", "damaged"))),
-    Rule("a node builds a disk as seed only in a generation whose record names it", lambda s: "built" in s.disk and " me" not in s.record and s.record not in ("unknown", "absent")),
-    Rule("the fence on the disk follows the one in the record", lambda s: "fenced" in s.disk and "unfenced" not in s.disk and "not started" in s.record),
-)  # fmt: skip
+    Rule(
+        "the generation's seed holds its claim: both were written in one record",
+        lambda s: " me" in s.record and s.claim != "mine",
+    ),
+    Rule(
+        "a node builds a disk as seed only in a generation whose record names it",
+        lambda s: "built" in s.disk and " me" not in s.record and s.record not in ("unknown", "absent"),
+    ),
+    Rule(
+        "the fence on the disk follows the one in the record",
+        lambda s: "fenced" in s.disk and "unfenced" not in s.disk and "not started" in s.record,
+    ),
+)
 RULES_AMONG: tuple[Rule, ...] = (
     *RULES,
     Rule("a quorum is a majority of the voters that serves, its leader among them", lambda s: not has_quorum(s)),
     Rule("a leader serves as a voter", lambda s: s.server == "leads" and s.place != "voter"),
-    Rule("a server that serves in the configuration can read its disk's files", lambda s: s.server in ("leads", "follows") and s.place in ("voter", "observer") and s.disk != "data"),
+    Rule(
+        "a server that serves in the configuration can read its disk's files",
+        lambda s: s.server in ("leads", "follows") and s.place in ("voter", "observer") and s.disk != "data",
+    ),
     Rule("a generation whose seed did not start has no quorum", lambda s: "not started" in s.record),
-    Rule("a leader without the generation's znode is recognised by its own node alone", lambda s: not s.proved and s.server != "leads"),
+    Rule(
+        "a leader without the generation's znode is recognised by its own node alone",
+        lambda s: not s.proved and s.server != "leads",
+    ),
     Rule("an ensemble that was created is proved", lambda s: not s.proved and s.record.startswith("created")),
     Rule("a server in step says that it follows", lambda s: s.in_step and s.server != "follows"),
     Rule("a server in step holds the data", lambda s: s.in_step and s.disk not in ("data", "empty, a joiner's")),
-    Rule("a seed built as an empty disk holds data once a quorum served with it", lambda s: "built" in s.disk and s.disk.startswith("empty") and s.place != "voter"),
-)  # fmt: skip
+    Rule(
+        "a seed built as an empty disk holds data once a quorum served with it",
+        lambda s: "built" in s.disk and s.disk.startswith("empty") and s.place != "voter",
+    ),
+)
 
 
 def has_quorum(s: Among) -> bool:
@@ -186,9 +212,21 @@ def alone_without_record(record: str) -> Iterator[Alone]:
         for witnesses, backup, archive, desired in product(("none", "one", "unknown"), BACKUPS[:4], (False, True), (0, 3, 5)):
             for says in ("nothing", "empty", "data", "empty, with an archive"):
                 yield Alone(
-                    record=record, claim="none", disk=disk, own=own, promise=own == "empty", taken=taken, group=group, reports=reports,
-                    witnesses=witnesses, backup=backup, archive=archive, desired=desired, other=("runs", says), third=("waits", "empty"),
-                )  # fmt: skip
+                    record=record,
+                    claim="none",
+                    disk=disk,
+                    own=own,
+                    promise=own == "empty",
+                    taken=taken,
+                    group=group,
+                    reports=reports,
+                    witnesses=witnesses,
+                    backup=backup,
+                    archive=archive,
+                    desired=desired,
+                    other=("runs", says),
+                    third=("waits", "empty"),
+                )
 
 
 def alone_first_creation(record: str) -> Iterator[Alone]:
@@ -197,15 +235,22 @@ def alone_first_creation(record: str) -> Iterator[Alone]:
     for other, third in product(product(LIVES, says), product(LIVES, says)):
         for desired, own, taken in product((1, 2, 3, 4), ("empty", "joining"), ("no", "yes")):
             yield Alone(
-                record=record, claim="none", disk="empty", own=own, promise=own == "empty", taken=taken, desired=desired,
-                other=other, third=third,
-            )  # fmt: skip
+                record=record,
+                claim="none",
+                disk="empty",
+                own=own,
+                promise=own == "empty",
+                taken=taken,
+                desired=desired,
+                other=other,
+                third=third,
+            )
 
 
 def alone_conflicts(record: str) -> Iterator[Alone]:
     """What belongs to another: scope, cluster, generation, a person's command, a foreign leader."""
     for disk, own, server, conflict, quorum in product(
-        DISKS + ("data of another cluster", "data of a newer generation"),
+        (*DISKS, "data of another cluster", "data of a newer generation"),
         ("nothing", "data"),
         ("stopped", "young", "follows"),
         ("none", "scope", "intent", "foreign"),
@@ -270,14 +315,30 @@ def among_other_side(record: str) -> Iterator[Among]:
 def among_newcomers(record: str) -> Iterator[Among]:
     """The first steps of growth: who may enter, alone or with another, and how long it waited for one."""
     for voters, desired, claimant, alone, others, claim, in_step, server in product(
-        sizes(("serves", "silent", "dead"), 2), (1, 2, 3, 5), (False, True), ("no", "short", "long"), (False, True), ("mine", "none", "another's"), (False, True),
+        sizes(("serves", "silent", "dead"), 2),
+        (1, 2, 3, 5),
+        (False, True),
+        ("no", "short", "long"),
+        (False, True),
+        ("mine", "none", "another's"),
+        (False, True),
         ("young", "old", "follows"),
-    ):  # fmt: skip
+    ):
         for reports in ("known", "all"):
             yield Among(
-                record=record, place="outside", server=server, own="joining", voters=voters, desired=desired, claimant=claimant, alone=alone,
-                newcomer=others, claim=claim, in_step=in_step, reports=reports,
-            )  # fmt: skip
+                record=record,
+                place="outside",
+                server=server,
+                own="joining",
+                voters=voters,
+                desired=desired,
+                claimant=claimant,
+                alone=alone,
+                newcomer=others,
+                claim=claim,
+                in_step=in_step,
+                reports=reports,
+            )
 
 
 def sizes(kinds: tuple[str, ...], most: int) -> list[tuple[str, ...]]:

@@ -1,4 +1,5 @@
-"""From every reachable state, without further faults, some row makes progress: the abstract ensemble always walks to a settled end.
+"""From every reachable state, without further faults, some row makes progress: the abstract ensemble always walks to a
+settled end.
 
 A walk that sticks or cycles fails with its path, one line a change: time, instance, row, action, reason.
 """

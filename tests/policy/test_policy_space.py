@@ -1,6 +1,7 @@
 """The policy is proved over the whole space of abstract observations, not sampled: every invariant holds in every situation.
 
-A failure shows the smallest counterexample as a story. `python -m tests.policy.proof` prints the same with what each row does how often.
+A failure shows the smallest counterexample as a story. `python -m tests.policy.proof` prints the same with what each row does
+how often.
 """
 
 import pytest

@@ -40,7 +40,8 @@ def settled(world: World) -> bool:
 
 
 def run(world: World, rounds: int = 120) -> int:
-    """Turns until settled; raises Stuck with the path when that is not reached. A halt is an end only where nothing that counts is left."""
+    """Turns until settled; raises Stuck with the path when that is not reached. A halt is an end only where nothing that
+    counts is left."""
     turns = 0
     for _ in range(rounds):
         world.scale()
@@ -71,7 +72,8 @@ def shape(world: World) -> str:
     e = world.ensemble
     voters = [v.id for v in e.configuration.voters] if e else []
     living = [f"{n.id}{'*' if n.synced else ''}{' taken' if n.taken else ''}" for n in world.nodes if n.lives]
-    return f"desired {world.desired}, living {', '.join(living)}, voters {voters}, record {world.record.state if world.record else 'absent'}"
+    state = world.record.state if world.record else "absent"
+    return f"desired {world.desired}, living {', '.join(living)}, voters {voters}, record {state}"
 
 
 def settle(desired: int, max_voters: int = 5) -> World:

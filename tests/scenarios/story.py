@@ -3,13 +3,14 @@
 import ast
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from tests.lab.group import Group
 from tests.lab.ledger import Ledger
-from tests.lab.machines import CHECKOUT, Machine
+from tests.lab.machines import CHECKOUT, MARKER, Machine
 from tests.lab.region import BUCKET, Region
 from zkboot.model import Holds
 
@@ -101,11 +102,12 @@ def says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.
         region.wait_until(anew, f"{machine} says /{pattern}/ again", deadline)
 
 
-def looked_again(region: Region, *machines: Machine) -> None:
+def looked_again(region: Region, *machines: Machine, meanwhile: Callable[[], None] = lambda: None) -> None:
     """Wait until zkboot on each of them has asked AWS some more: it has gone through at least one whole turn."""
     before = {machine.instance_id: sum(region.calls(machine).values()) for machine in machines}
 
     def all_have() -> bool:
+        meanwhile()
         return all(sum(region.calls(machine).values()) > before[machine.instance_id] + 16 for machine in machines)
 
     region.wait_until(all_have, f"{machines} take whole turns")
@@ -119,6 +121,20 @@ class Orders(dict[int, str]):
 
     def __call__(self, index: int) -> Mapping[str, str]:
         return {"ZKBOOT_LAB_STEP": self[index]} if index in self else {}
+
+
+def hide_disk(machine: Machine) -> None:
+    """An empty volume in the place of its own, which is kept for `return_disk`."""
+    volume = machine.root / "vol"
+    volume.rename(machine.root / "vol.hidden")
+    volume.mkdir()
+    (volume / MARKER).touch()
+
+
+def return_disk(machine: Machine) -> None:
+    volume = machine.root / "vol"
+    shutil.rmtree(volume)
+    (machine.root / "vol.hidden").rename(volume)
 
 
 def newest(zk: Group) -> Machine:

@@ -15,10 +15,12 @@ from tests.scenarios.story import (
     created_once,
     every_write_kept,
     hear,
+    hide_disk,
     looked_again,
     nobody_serves,
     record,
     reports,
+    return_disk,
     says,
 )
 
@@ -272,15 +274,11 @@ def test_a_disk_promised_empty_comes_back_while_aws_is_out(zk: Group) -> None:
     with every_write_kept(zk):
         for one in zk.living:
             one.power_cut()
-        volume, hidden = machine.root / "vol", machine.root / "vol.hidden"
-        volume.rename(hidden)
-        volume.mkdir()
-        (volume / ".zkboot-volume").touch()
+        hide_disk(machine)
         machine.power_on()
         zk.wait_until(lambda: reports(zk)[machine.instance_id]["holds"] == "empty", "it promises to stay stopped", LONG)
         machine.power_cut()
-        volume.rename(machine.root / "vol.empty")
-        hidden.rename(volume)
+        return_disk(machine)
         with zk.region.aws_outage(machine):
             with says(zk.region, r"waiting: ", machine):
                 machine.power_on()

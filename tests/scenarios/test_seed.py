@@ -3,7 +3,7 @@
 Also a joiner, at each step of its joining. The steps are those of the code: `test_no_step_is_left_out`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -57,7 +57,7 @@ def test_the_seed_at_each_step_of_its_creation(region: Region, when: str, step: 
 
     region.wait_until(lambda: let_go_on() or seed.stopped_at_step, f"the seed is stopped {when} {step}")
     if what != "kill":
-        others_wait(region, zk, seed)
+        others_wait(region, zk, seed, let_go_on)
     if what == "frozen":
         seed.thaw_zkboot()
     elif what == "lost":
@@ -70,12 +70,11 @@ def test_the_seed_at_each_step_of_its_creation(region: Region, when: str, step: 
     assert record(zk)["generation"] == 1 or what == "lost", "only a seed that is gone is replaced"
 
 
-def others_wait(region: Region, zk: Group, seed: Machine) -> None:
+def others_wait(region: Region, zk: Group, seed: Machine, let_go_on: Callable[[], None]) -> None:
     """The others take whole turns, and none takes the seed's place; or they already serve with it."""
-    others = [machine for machine in zk.living if machine is not seed]
+    waiting = [machine for machine in zk.living if machine is not seed and region.lifecycle(machine) != "InService"]
     before = record(zk)
-    if not all(region.lifecycle(other) == "InService" for other in others):
-        looked_again(region, *(other for other in others if region.lifecycle(other) != "InService"))
+    looked_again(region, *waiting, meanwhile=let_go_on)
     if before:
         now = record(zk)
         assert (now["seed"], now["generation"]) == (before["seed"], before["generation"]), "nobody takes the seed's place"

@@ -11,7 +11,7 @@ import pytest
 from tests.lab.group import Group
 from tests.lab.ledger import Ledger
 from tests.lab.machines import Machine
-from tests.scenarios.story import LONG, created_once, delete_record, every_write_kept, record, reports
+from tests.scenarios.story import LONG, created_once, delete_record, every_write_kept, hide_disk, record, reports, return_disk
 
 Story = Callable[[Group, Ledger], None]
 
@@ -80,15 +80,11 @@ def an_empty_promise_is_taken_back(zk: Group, ledger: Ledger) -> None:
     machine, *others = zk.living
     for one in (machine, *others):
         one.power_cut()
-    volume, hidden = machine.root / "vol", machine.root / "vol.hidden"
-    volume.rename(hidden)
-    volume.mkdir()
-    (volume / ".zkboot-volume").touch()
+    hide_disk(machine)
     machine.power_on()
     zk.wait_until(lambda: reports(zk)[machine.instance_id]["holds"] == "empty", "it promises to stay stopped", LONG)
     machine.power_cut()
-    volume.rename(machine.root / "vol.empty")
-    hidden.rename(volume)
+    return_disk(machine)
     machine.power_on()
     zk.wait_until(lambda: reports(zk)[machine.instance_id]["holds"] == "data", "the promise is taken back", LONG)
     for one in others:

@@ -26,6 +26,7 @@ class Fiber:
         self._back.acquire()
         self._job: Callable[[], None] | None = None
         self._over = False
+        self._error: BaseException | None = None
         self.busy = False
         self.killed = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -40,6 +41,8 @@ class Fiber:
     def resume(self) -> None:
         self._mine.release()
         self._back.acquire()
+        if self._error is not None:
+            raise self._error
 
     def pause(self) -> None:
         """Called by the job: give the baton back until resumed."""
@@ -70,6 +73,8 @@ class Fiber:
                 self._job()
             except Killed:
                 pass
+            except BaseException as error:
+                self._error = error  # a mistake of the simulation's own: raised where the baton goes back to
             finally:
                 self.busy = False
                 self._back.release()

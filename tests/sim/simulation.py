@@ -25,6 +25,8 @@ SPEED = {
     "timing.turn_pause": "1",
 }
 REST = 6.0  # seconds from a healthy node's turn to its next
+AFTER_A_CHANGE = 0.3
+PAUSES = {Action.HEALTHY: REST, Action.WAIT: 0.8, Action.HALT: 1.0}
 STALE_SHARE = 0.95  # a server's staleness, as a share of what zkboot allows for
 
 
@@ -134,8 +136,7 @@ class Simulation(Scheduler):
         if made.sentence != node.said:
             node.said = made.sentence
             node.tell(f"[{made.decision.row}] {made.sentence}")
-        pause = REST if made.decision.action is Action.HEALTHY else max(0.3, reconcile.pause_after(made, self.settings))
-        self.wake_again(node, boots, pause)
+        self.wake_again(node, boots, PAUSES.get(made.decision.action, AFTER_A_CHANGE))
 
     def wake_again(self, node: Node, boots: int, seconds: float) -> None:
         if node.up and node.boots == boots:

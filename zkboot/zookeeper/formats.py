@@ -10,6 +10,7 @@ Snapshot `snapshot.<zxid, hex>[.gz]`: `ZKSN`, int 2, long -1, the tree, a seal; 
 digest) and a seal; since 3.9 long zxid and a seal. A seal is long Adler32 of everything before it, int 1, `/`.
 """
 
+import errno
 import os
 import struct
 import zlib
@@ -128,10 +129,22 @@ def _holds_a_shorter_one(payload: bytes, checksum: int) -> bool:
 
 
 def _expect_zeros(file: BinaryIO, path: str) -> None:
-    while piece := file.read(PIECE):
+    """To the end of the file; the preallocated rest is a hole, which is not read."""
+    descriptor, offset = file.fileno(), file.tell()
+    while True:
+        try:
+            offset = os.lseek(descriptor, offset, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        piece = os.pread(descriptor, PIECE, offset)
+        if not piece:
+            return
         if piece != ZEROS[: len(piece)]:
-            at = file.tell() - len(piece.lstrip(b"\0"))
+            at = offset + len(piece) - len(piece.lstrip(b"\0"))
             raise Damaged(f"{path}, offset {at}: bytes after the end of the records")
+        offset += len(piece)
 
 
 def is_sealed(path: str) -> bool:

@@ -1,0 +1,107 @@
+"""A person's commands: each asks for the cluster's name, works by the intent in the record, and can be withdrawn."""
+
+from kazoo.client import KazooClient
+
+from tests.lab.group import Group
+from tests.lab.region import BUCKET, Region
+from tests.scenarios.story import LONG, created_once, every_write_kept, hear, nobody_serves, record, says
+
+CONFIRM = ("--confirm", "zk")
+
+
+def test_without_the_clusters_name_or_over_a_live_ensemble_nothing_is_done(zk: Group) -> None:
+    before, follower = record(zk), zk.followers()[0]
+    with every_write_kept(zk):
+        unnamed = follower.zkboot("reseed")
+        assert unnamed.returncode == 2 and "--confirm zk" in unnamed.stdout
+        live = follower.zkboot("reseed", *CONFIRM)
+        assert live.returncode == 1 and "--replace-live" in live.stdout
+        careless = follower.zkboot("create", *CONFIRM)
+        assert careless.returncode == 2 and "--accept-data-loss" in careless.stdout
+        none = follower.zkboot("create", "--abort")
+        assert none.returncode == 1 and "no command stands" in none.stdout
+    assert record(zk) == before
+
+
+def test_reseed_over_a_live_ensemble_goes_on_from_the_chosen_node(zk: Group) -> None:
+    before, chosen, count = record(zk), zk.followers()[0], zk.tree_count()
+    done = chosen.zkboot("reseed", "--replace-live", *CONFIRM, timeout=LONG)
+    assert done.returncode == 0, done.stdout
+    zk.wait_serving(3, LONG)
+    created_once(zk, before["generation"] + 1)
+    assert record(zk)["intent"] is None and record(zk)["seed"] == chosen.instance_id
+    assert zk.tree_count() >= count
+    others = [m for m in zk.living if m is not chosen]
+    assert all(list((m.root / "vol/archive").glob(f"{before['generation']}-*/archive.json")) for m in others)
+
+
+def test_a_command_that_waits_for_a_silent_member_is_withdrawn_and_nothing_is_lost(zk: Group) -> None:
+    generation, (silent, typing, other) = record(zk)["generation"], zk.living
+    with every_write_kept(zk):
+        silent.power_cut()
+        command = typing.start_zkboot("create", "--accept-data-loss", "--replace-live", *CONFIRM)
+        zk.wait_until(lambda: nobody_serves(zk), "every living member stops")
+        assert record(zk)["intent"]["command"] == "create"
+        aborted = other.zkboot("create", "--abort")
+        assert aborted.returncode == 0 and "is withdrawn" in aborted.stdout
+        assert command.wait(90) != 0
+        silent.power_on()
+        zk.wait_serving(3, LONG)
+    created_once(zk, generation)
+
+
+def test_create_after_all_disks_are_lost_begins_an_empty_generation(region: Region) -> None:
+    zk = region.group(3)
+    zk.wait_serving(3)
+    for machine in zk.living:
+        machine.power_cut()
+        machine.wipe_disk()
+    for machine in zk.living:
+        machine.power_on()
+    first = zk.living[0]
+    hear(first, r"halted: too few voters of cluster zk remain", region)
+    plan = first.zkboot("plan", "--why")
+    assert plan.returncode == 4 and "row 22" in plan.stdout and "row 19 does not match" in plan.stdout
+    done = first.zkboot("create", "--accept-data-loss", *CONFIRM, timeout=LONG)
+    assert done.returncode == 0, done.stdout
+    with every_write_kept(zk):
+        zk.wait_serving(3, LONG)
+    created_once(zk, 2)
+    assert record(zk)["zk_epoch"] >= 65_536
+
+
+def test_an_ensemble_that_others_built_is_adopted_one_member_after_the_other(region: Region) -> None:
+    zk = region.group(3)
+    zk.wait_serving(3)
+    forget_zkboot(zk)
+    with every_write_kept(zk):
+        for machine in zk.living:
+            other = next(m for m in zk.living if m is not machine)
+            machine.kill_server()
+            zk.wait_until(lambda m=machine: not m.server_pid, "its server is stopped")
+            done = machine.zkboot("adopt", "--through", other.address, *CONFIRM, timeout=LONG)
+            assert done.returncode == 0, done.stdout
+        zk.wait_serving(3)
+    created_once(zk, 1)
+    follower = zk.followers()[0]
+    with every_write_kept(zk), says(region, r"healthy: server \d leads, voters 1, 2, 3, tolerance 1", zk.leader()):
+        follower.reboot()
+        zk.wait_serving(3)
+
+
+def forget_zkboot(zk: Group) -> None:
+    """Take away all that tells zkboot of an ensemble: what remains is servers that run, as others might have built them."""
+    s3, ssm = zk.region.client("s3"), zk.region.client("ssm")
+    for key in zk.region.objects("control/"):
+        s3.delete_object(Bucket=BUCKET, Key=key)
+    ssm.delete_parameter(Name="/zkboot/zk/cluster-id")
+    for machine in zk.living:
+        for file in ("vol/data/zkboot.json", "var/zkboot/state.json"):
+            (machine.root / file).unlink(missing_ok=True)
+    client = KazooClient(hosts=f"{zk.living[0].address}:2181")
+    client.start(30)
+    try:
+        client.delete("/zkboot")
+    finally:
+        client.stop()
+        client.close()
