@@ -23,7 +23,6 @@ from zkboot.model import (
     Holds,
     Identity,
     Me,
-    Mode,
     Observation,
     Record,
     Report,
@@ -149,9 +148,12 @@ def id_of(instance_id: str, record: Record) -> int | None:
 
 
 def with_claim(a: Act, record: Record) -> Record:
-    """Claims of the dead whose ids are in no configuration end; this node's is made, or made again."""
-    taken = ids_in_use(a)
-    members = {i: c for i, c in record.members.items() if i in taken or not a.words.dead(c.instance_id)}
+    """Claims of the dead whose ids are in no configuration end; this node's is made, or made again.
+
+    Without a quorum none ends: who holds a voter's id is what tells that it is dead.
+    """
+    taken, ends = ids_in_use(a), a.words.quorum is not None
+    members = {i: c for i, c in record.members.items() if not ends or i in taken or not a.words.dead(c.instance_id)}
     held, first = id_of(a.me.instance_id, record), a.settings.ensemble.id_offset + 1
     server_id = held if held is not None else next(i for i in range(first, 256) if i not in members and i not in taken)
     mine = Claim(a.me.instance_id, a.me.address, a.me.zone, a.words.group.date if a.words.group else 0.0)
@@ -548,5 +550,3 @@ EFFECTS: dict[Action, Callable[[Act], str | None]] = {
     Action.RESEED: reseed,
     Action.RESTORE: not_available,
 }
-
-__all__ = ["EFFECTS", "Act", "Mode", "Role", "act", "put_report", "says"]

@@ -24,7 +24,7 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import ALONE, NO_QUORUM, REGISTERED, TOO_FEW, Words, absent, majority, rank, target, tolerance
+from zkboot.words import ALONE, NO_QUORUM, REGISTERED, TOO_FEW, Words, absent, majority, tolerance
 
 ACCEPTED = "accept-data-loss"  # the record's source when a person had an empty tree created in place of what was
 
@@ -743,13 +743,18 @@ def silent(w: Words) -> list[str]:
 
 
 def then_18(w: Words) -> Decision:
-    lost = tuple(v for v in w.voters if w.lost(v))
     quiet = ", ".join(silent(w)) or "nobody"
-    return say(
-        Action.WAIT,
-        f"waiting: too few voters remain ({len(w.remaining)} of {len(w.voters)}; lost: {w.names(lost)}); "
-        f"reports awaited from {quiet}, grace {w.seen.limits.staleness:.0f} s",
-    )
+    grace = f"reports awaited from {quiet}, grace {w.seen.limits.staleness:.0f} s"
+    return say(Action.WAIT, f"waiting: too few voters remain ({who_is_lost(w)}); {grace}")
+
+
+def who_is_lost(w: Words) -> str:
+    """`1 of 3; lost: server 2 (i-0b, 10.0.0.2), server 3 (i-0c, 10.0.0.3)`"""
+    assert w.record is not None
+    if not w.voters:
+        seed = f"its seed {w.record.seed} is {'gone' if w.seed_gone else 'there'}"
+        return f"no disk of generation {w.record.generation} is known, {seed}"
+    return f"{len(w.remaining)} of {len(w.voters)}; lost: {w.names(tuple(v for v in w.voters if w.lost(v)))}"
 
 
 def row_19(w: Words) -> bool:
@@ -767,7 +772,7 @@ def then_19(w: Words) -> Decision:
     (epoch, zxid), best, archive = w.holdings[0]
     where = f"in its archive {archive.name}" if archive else "on its disk"
     text = f"too few voters remain; {best} holds the most, {zxid:#x} of epoch {epoch} {where}"
-    others = "; ".join(account(w, v) for v in w.voters if w.instance_of(v) != best) or "no other voter is known"
+    others = "; ".join(account(w, v) for v in w.voters if w.instance_of(v) != best) or who_is_lost(w)
     if best == w.seen.me.instance_id:
         return say(Action.RESEED, f"{text}: it reseeds. {others}")
     return say(Action.WAIT, f"waiting: {text}, and reseeds. {others}")
@@ -862,5 +867,3 @@ ROWS: tuple[Row, ...] = tuple(
         start=1,
     )
 )  # fmt: skip
-
-__all__ = ["ROWS", "Row", "decide", "majority", "rank", "target", "tolerance"]

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from zkboot import record as records
 from zkboot.actions import Act, act, put_report, says
-from zkboot.errors import DONE, FAILED, HALTED, WAITING, Stale, UnknownFact, ZkbootError
+from zkboot.errors import DONE, FAILED, HALTED, WAITING, Stale, UnknownFact
 from zkboot.model import Action, Decision, DiskState, Holds, Mode, Observation, Quorum, State, Unknown
 from zkboot.notes import Notes
 from zkboot.observe import Seen, learn, observe
 from zkboot.policy import decide
 from zkboot.settings import Settings
 from zkboot.steps import step
-from zkboot.words import NO_QUORUM, Words
+from zkboot.words import Words
 from zkboot.world import World
 
 Say = Callable[["Turn"], None]
@@ -27,6 +27,7 @@ class Turn(NamedTuple):
     observation: Observation | None
     decision: Decision
     sentence: str
+    beaten: bool = False  # another node was first, or the ensemble refused for now: nothing was done
 
     @property
     def exit_code(self) -> int:
@@ -47,9 +48,14 @@ def turn(world: World, settings: Settings) -> Turn:
     try:
         notes = Notes(world)
         found, decision = look(world, settings, notes)
+    except (Stale, UnknownFact) as e:
+        return Turn(None, Decision(row=0, action=Action.WAIT, reason=str(e)), str(e))
+    try:
         sentence = carry_out(world, settings, notes, found, decision)
         return Turn(found.observation, decision, sentence)
-    except (Stale, UnknownFact) as e:
+    except Stale as e:
+        return Turn(found.observation, decision, str(e), beaten=True)
+    except UnknownFact as e:
         return Turn(None, Decision(row=0, action=Action.WAIT, reason=str(e)), str(e))
 
 
@@ -78,16 +84,24 @@ def carry_out(world: World, settings: Settings, notes: Notes, found: Seen, decis
     if decision.action is Action.RESTART and not isinstance(seen.quorum, Quorum):
         notes.state["restarts"] = seen.restarts + 1
         notes.save()
-    try:
-        sentence = act(Act(world, settings, seen, words, found.etag, decision))
-    except Stale as e:
-        return str(e)
+    sentence = act(Act(world, settings, seen, words, found.etag, decision))
     if seen.taken is True and decision.action not in (Action.LET_GO, Action.LEAVE):
         keep_waiting(world, settings)
     if decision.action is Action.HEALTHY:
+        report_membership(world, settings, seen, words)
         settle_light(notes, words)
         notes.save()
     return sentence
+
+
+def report_membership(world: World, settings: Settings, seen: Observation, words: Words) -> None:
+    """With a quorum a report is written when the membership changed, so that whoever is left alone knows who the voters were."""
+    disk, report = seen.disk, words.own_report
+    if isinstance(seen.reports, Unknown) or disk.state is not DiskState.DATA or disk.data is None or words.promised:
+        return
+    if report is None or report.data is None or report.data.committed != disk.data.committed:
+        with step("report membership"):
+            put_report(world, settings, seen, words, Holds.DATA)
 
 
 def keep_waiting(world: World, settings: Settings) -> None:
@@ -167,7 +181,11 @@ def repeat(world: World, settings: Settings, say: Say, seconds: float, done: Cal
 
 
 def rest(world: World, settings: Settings, latest: Turn) -> None:
-    """None after a change; after a wait for a server until it gets on, else a turn's pause; at most that."""
+    """None after a change; a tenth of a turn's pause after another node's; after a wait for a server until it gets on; else a
+    turn's pause, and never more."""
+    if latest.beaten:
+        world.clock.sleep(settings.timing.turn_pause / 10)
+        return
     seen, end = latest.observation, world.clock.monotonic() + settings.timing.turn_pause
     if seen is not None and latest.decision.action not in (Action.WAIT, Action.HALT, Action.HEALTHY):
         return
@@ -203,8 +221,11 @@ def wait(world: World, settings: Settings, say: Say) -> int:
             latest = Turn(found.observation, decision, decision.reason)
         except (Stale, UnknownFact) as e:
             latest = Turn(None, Decision(row=11, action=Action.WAIT, reason=str(e)), str(e))
+        if latest.decision.action is Action.HALT:
+            say(latest)
+            return HALTED
         if latest.observation is not None and latest.decision.row not in (7, 11, 13):
-            return HALTED if latest.decision.action is Action.HALT else DONE
+            return DONE
         say(latest)
         if world.clock.monotonic() >= end:
             return FAILED
@@ -233,9 +254,9 @@ def leave(world: World, settings: Settings, say: Say) -> int:
         settings,
         say,
         settings.timing.bootstrap_timeout,
-        lambda t: t.decision.action in done and t.observation is not None,
+        lambda t: t.decision.action in done and not t.beaten,
     )
-    return DONE if latest.decision.action in done else latest.exit_code
+    return DONE if latest.decision.action in done and not latest.beaten else latest.exit_code
 
 
 class Leaving:
@@ -251,6 +272,3 @@ class Leaving:
 def settled(latest: Turn) -> bool:
     """Healthy, and nothing left to do that the next turn would do at once."""
     return latest.decision.action is Action.HEALTHY
-
-
-__all__ = ["NO_QUORUM", "Say", "Turn", "ZkbootError", "bootstrap", "leave", "plan", "recover", "turn", "wait"]

@@ -19,9 +19,7 @@ from zkboot.model import (
     Quorum,
     Record,
     Report,
-    Role,
     Server,
-    State,
     Unknown,
 )
 
@@ -371,10 +369,3 @@ def rank(data: Data) -> tuple[int, int]:
 def tolerance(serving: int, voters: int) -> int:
     """How many more serving voters may fail before the quorum is lost."""
     return serving - majority(voters)
-
-
-def role_of(server: Server | None) -> str:
-    return "no member" if server is None else ("voter" if server.role is Role.PARTICIPANT else "observer")
-
-
-__all__ = ["ALONE", "NO_QUORUM", "TOO_FEW", "State", "Words", "absent", "majority", "rank", "role_of", "target", "tolerance"]

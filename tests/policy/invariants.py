@@ -107,8 +107,10 @@ def nothing_is_created_over_anything(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.CREATE)
 def the_creator_is_registered(f: Facts, d: Decision) -> bool:
-    """Only a registered instance that the group is not taking creates, and in the answer that lists it."""
-    return f.seen.taken is False and f.group is not None and f.group.lists_me and f.me in [i.id for i in f.registered]
+    """Only an instance of the group creates, in the answer that lists it, not being taken, and for the first time registered."""
+    if f.seen.taken is not False or f.group is None or not f.group.lists_me or f.me not in f.group.instances:
+        return False
+    return f.record is not None or f.me in [i.id for i in f.registered]
 
 
 @invariant(Action.CREATE)
@@ -144,7 +146,7 @@ def a_seed_is_built_from_what_it_was_to_be_built_from(f: Facts, d: Decision) -> 
     archive of this node."""
     assert f.record is not None
     if f.record.state is State.CREATING:
-        return f.record.source == ACCEPTED or (f.disk.state is DiskState.EMPTY and not f.disk.archives)
+        return f.record.source == ACCEPTED or f.disk.state is DiskState.EMPTY
     return f.record.state is State.RESTORING or f.holds_data or bool(f.own_sources)
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,13 @@ def region(stage: Stage) -> Region:
 def zk(stage: Stage) -> Group:
     """An ensemble of three that serves. The story leaves it healthy."""
     return stage.three()
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """The stories that share an ensemble come one after the other, so that it is made once."""
+    here = [item for item in items if item.path.parent == Path(__file__).parent]
+    ordered = iter(sorted(here, key=lambda item: "zk" not in item.fixturenames))
+    items[:] = [next(ordered) if item.path.parent == Path(__file__).parent else item for item in items]
 
 
 @pytest.hookimpl(wrapper=True)
