@@ -1,6 +1,7 @@
 """What each command of the command line does: small functions of the parsed command line that return the exit code."""
 
 import argparse
+import gc
 import json
 import os
 import shutil
@@ -168,6 +169,7 @@ def _loop(
 
     def tell(turn: "Turn") -> None:
         nonlocal quiet
+        gc.enable()  # by now all is imported (see `__main__`)
         quiet = quiet and turn.decision.action == "healthy"
         if quiet:
             return

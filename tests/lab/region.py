@@ -63,6 +63,7 @@ class Region:
         self._imds: dict[str, Imds] = {}
         self._began = time.monotonic()
         self._stack = ExitStack()
+        self._keep = False  # the machines' folders, for whoever looks into a failure
         self._vpcs: dict[str, list[str]] = {}  # AWS region -> its subnets, one a zone
 
     # Beginning and end
@@ -86,6 +87,7 @@ class Region:
         self.path = LAB / self.network.folder(self._prefix)
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir()
+        self._stack.callback(self._put_away)
         self.endpoint = self.gateway.url
         self.autoscaling = autoscaling.AutoScaling(ACCOUNT, self._power_on, self._power_off, self.tell)
         self._stack.enter_context(autoscaling.steered(self.autoscaling))
@@ -98,12 +100,17 @@ class Region:
         self._write_state()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._keep = error is not None and kind is not KeyboardInterrupt
         self._stack.close()
-        if kind is None or kind is KeyboardInterrupt:
-            shutil.rmtree(self.path, ignore_errors=True)
-        elif error is not None:
-            (self.path / "region.json").unlink(missing_ok=True)
+        if self._keep and error is not None:
             error.add_note(f"the lab's machines are kept in {self.path.relative_to(CHECKOUT)} until the next run")
+
+    def _put_away(self) -> None:
+        """While the gateway's address still reserves the folder's name."""
+        if self._keep:
+            (self.path / "region.json").unlink(missing_ok=True)
+        else:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def _switch_off(self) -> None:
         cutting = [threading.Thread(target=machine.power_cut) for machine in self.machines.values()]

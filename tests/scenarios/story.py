@@ -102,15 +102,19 @@ def says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.
         region.wait_until(anew, f"{machine} says /{pattern}/ again", deadline)
 
 
-def looked_again(region: Region, *machines: Machine, meanwhile: Callable[[], None] = lambda: None) -> None:
+def looked_again(region: Region, *machines: Machine) -> None:
     """Wait until zkboot on each of them has asked AWS some more: it has gone through at least one whole turn."""
-    before = {machine.instance_id: sum(region.calls(machine).values()) for machine in machines}
+    before = calls(region, *machines)
+    region.wait_until(lambda: whole_turns_since(region, before), f"{machines} take whole turns")
 
-    def all_have() -> bool:
-        meanwhile()
-        return all(sum(region.calls(machine).values()) > before[machine.instance_id] + 16 for machine in machines)
 
-    region.wait_until(all_have, f"{machines} take whole turns")
+def calls(region: Region, *machines: Machine) -> dict[str, int]:
+    """How many AWS calls each has made, by instance id."""
+    return {machine.instance_id: sum(region.calls(machine).values()) for machine in machines}
+
+
+def whole_turns_since(region: Region, before: dict[str, int]) -> bool:
+    return all(calls(region, region.machines[key])[key] > count + 16 for key, count in before.items())
 
 
 # --- machines

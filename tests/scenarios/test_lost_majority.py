@@ -166,6 +166,35 @@ def test_the_seed_of_a_reseed_dies(region: Region, tmp_path: Path, moment: str) 
     assert left.instance_id == record(zk)["seed"]
 
 
+BRINGING_BACK = ("bring back",)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_seed_of_a_reseed_dies_once_the_other_has_archived(region: Region, tmp_path: Path, when: str) -> None:
+    """The archive counts as the disk that it was: it is brought back, also when zkboot is killed over that."""
+    zk = region.group(5)
+    zk.wait_serving(5)
+    *gone, one, other = zk.living
+    with Ledger(zk, tmp_path / "acknowledged") as ledger:
+        ledger.wait_writing()
+        only_on(ledger, region, gone)
+        acknowledged = set(map(int, (tmp_path / "acknowledged").read_text().split()))
+        for machine in (one, other):
+            machine.stop_at_step("after:archive:pause")
+        end(region, gone)
+        zk.wait_until(lambda: one.stopped_at_step or other.stopped_at_step, "the other has archived its data", LONG)
+        seed, left = (other, one) if one.stopped_at_step else (one, other)
+        region.lose(seed)
+        left.stop_at_step(f"{when}:{BRINGING_BACK[0]}:kill")
+        left.kill_zkboot()
+        hear(left, rf"{left.instance_id} holds the most, .* in its archive .*: it reseeds", region, LONG)
+        ledger.wait_writing(LONG)
+        replaced(zk, 5, 3)
+    assert left.stopped_at_step
+    assert ledger.report is not None and not acknowledged & set(ledger.report.lost)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("aws", [True, False], ids=["with-aws", "without-aws"])
 def test_an_old_minority_returns_after_the_reseed(region: Region, aws: bool) -> None:
@@ -224,18 +253,18 @@ def test_the_reports_are_lost_too(zk: Group, what: str) -> None:
     with every_write_kept(zk) as ledger:
         only_on(ledger, zk.region, gone)
         survivor.power_cut()
-        for instance_id in reports(zk):
-            key = f"control/zk/reports/{instance_id}.json"
+        keys = [f"control/zk/reports/{instance_id}.json" for instance_id in reports(zk)]
+        for key in keys:
             if what == "deleted":
                 s3.delete_object(Bucket=BUCKET, Key=key)
-            elif instance_id != survivor.instance_id:
+            else:
                 s3.put_object(Bucket=BUCKET, Key=key, Body=zk.region.objects(key)[key][:40])
         end(zk.region, gone)
         survivor.power_on()
         if what == "half written":
-            hear(survivor, rf"waiting: .*unknown .*reports.*{gone[0].instance_id}", zk.region)
-            for machine in gone:
-                s3.delete_object(Bucket=BUCKET, Key=f"control/zk/reports/{machine.instance_id}.json")
+            hear(survivor, r"waiting: .*unknown what the members report \(control/zk/reports/\S+ is damaged", zk.region)
+            for key in keys:
+                s3.delete_object(Bucket=BUCKET, Key=key)
         ledger.wait_writing(LONG)
         replaced(zk, 3, generation + 1)
 

@@ -12,7 +12,19 @@ from tests.lab.group import Group
 from tests.lab.ledger import Ledger
 from tests.lab.machines import Machine
 from tests.lab.region import Region
-from tests.scenarios.story import LONG, Orders, created_once, every_write_kept, launched, looked_again, record, steps_in_code
+from tests.scenarios.story import (
+    LONG,
+    Orders,
+    calls,
+    created_once,
+    every_write_kept,
+    launched,
+    record,
+    steps_in_code,
+    whole_turns_since,
+)
+from tests.scenarios.test_lost_majority import BRINGING_BACK
+from tests.scenarios.test_steps import HEALING
 
 # What a seed goes through, from nothing to the end of its launch hook.
 CREATION = (
@@ -20,13 +32,7 @@ CREATION = (
     "start", "prove", "set created", "let in",
 )  # fmt: skip
 JOINING = ("report joining", "claim", "release", "set up", "configure", "start", "reconfigure", "let in")
-# The steps of other stories, and where they are stopped at.
-ELSEWHERE = {
-    "stop": "test_steps", "archive": "test_steps", "prove the leader": "test_steps", "report data": "test_steps",
-    "report empty": "test_steps", "let go": "test_steps", "heartbeat": "test_steps", "adopt": "test_steps",
-    "create again": "test_steps", "reseed": "test_lost_majority", "raise": "test_steps", "archive damaged": "test_steps",
-    "report unknown": "test_steps", "bring back": "test_steps",
-}  # fmt: skip
+CREATION_AGAIN = ("create again",)
 BY_DEFAULT = {("before", "build", "kill"), ("after", "create", "lost"), ("after", "start", "frozen")}
 
 
@@ -35,7 +41,8 @@ LATER = "before:create:pause"
 
 
 def test_no_step_is_left_out() -> None:
-    assert steps_in_code() == {*CREATION, *JOINING, *ELSEWHERE}
+    """Each named step of the code is one at which a story here, or one of healing or of a reseed, stops a zkboot."""
+    assert steps_in_code() == {*CREATION, *CREATION_AGAIN, *JOINING, *HEALING, *BRINGING_BACK}
 
 
 def each(steps: Iterable[str], whats: Iterable[str], by_default: set[tuple[str, str, str]]) -> list[Any]:
@@ -72,12 +79,35 @@ def test_the_seed_at_each_step_of_its_creation(region: Region, when: str, step: 
 
 def others_wait(region: Region, zk: Group, seed: Machine, let_go_on: Callable[[], None]) -> None:
     """The others take whole turns, and none takes the seed's place; or they already serve with it."""
-    waiting = [machine for machine in zk.living if machine is not seed and region.lifecycle(machine) != "InService"]
-    before = record(zk)
-    looked_again(region, *waiting, meanwhile=let_go_on)
+    others = [machine for machine in zk.living if machine is not seed]
+    before, counts = record(zk), calls(region, *others)
+
+    def have_waited_or_serve() -> bool:
+        let_go_on()
+        return whole_turns_since(region, counts) or all(region.lifecycle(other) == "InService" for other in others)
+
+    region.wait_until(have_waited_or_serve, "the others wait, or serve already")
     if before:
         now = record(zk)
         assert (now["seed"], now["generation"]) == (before["seed"], before["generation"]), "nobody takes the seed's place"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_zkboot_is_killed_when_it_creates_again(region: Region, when: str) -> None:
+    """The seed is lost right after it was named; the others are killed at the step with which one takes its place."""
+    zk = region.group(3, environment=Orders(dict.fromkeys(range(3), "after:create:pause")))
+    region.wait_until(lambda: any(m.stopped_at_step for m in zk.living), "one is named the seed")
+    for machine in zk.living:
+        if machine.instance_id == record(zk)["seed"]:
+            region.lose(machine)
+        else:
+            machine.stop_at_step(f"{when}:{CREATION_AGAIN[0]}:kill")
+            machine.kill_zkboot()
+    with every_write_kept(zk):
+        zk.wait_serving(3, LONG)
+    created_once(zk, record(zk)["generation"])
+    assert record(zk)["generation"] > 1
 
 
 @pytest.mark.parametrize(

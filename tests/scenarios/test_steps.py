@@ -101,7 +101,7 @@ def damage(machine: Machine) -> None:
         file.write(bytes([byte[0] ^ 0xFF]))
 
 
-STEPS: dict[str, Story] = {
+HEALING: dict[str, Story] = {
     "prove the leader": a_disk_is_wiped,
     "archive": a_disk_is_damaged,
     "archive damaged": a_disk_is_damaged_while_nobody_serves,
@@ -117,7 +117,7 @@ STEPS: dict[str, Story] = {
 }
 CASES = [
     pytest.param(when, step, id=f"{when}-{step}", marks=() if (when, step) == ("after", "archive") else pytest.mark.long)
-    for step in STEPS
+    for step in HEALING
     for when in ("before", "after")
 ]
 
@@ -128,7 +128,7 @@ def test_zkboot_is_killed_at_a_step(zk: Group, when: str, step: str) -> None:
     for machine in machines:
         machine.stop_at_step(f"{when}:{step}:kill")
     with every_write_kept(zk) as ledger:
-        STEPS[step](zk, ledger)
+        HEALING[step](zk, ledger)
         zk.wait_until(lambda: any(machine.stopped_at_step for machine in machines), f"a zkboot is killed {when} {step}", LONG)
         zk.wait_serving(3, LONG)
     for machine in machines:
