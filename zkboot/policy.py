@@ -251,7 +251,8 @@ def then_5(w: Words) -> Decision:
     if disk.state is DiskState.DATA and (w.of_generation or w.record is None):
         return say(Action.RESTART, f"{text}: restarted")
     if disk.state is DiskState.UNKNOWN or w.record is None:
-        return say(Action.WAIT, f"waiting: {text}; its disk is {disk.state}, the record {why(w.seen.record)}")
+        held = f"{disk.state}{f' ({disk.why})' if disk.why else ''}"
+        return say(Action.WAIT, f"waiting: {text}; its disk is {held}, the record {why(w.seen.record)}")
     return say(Action.REJOIN, f"{text}, and its disk is {disk.state}: it joins again")
 
 
@@ -265,6 +266,8 @@ def then_6(w: Words) -> Decision:
     leads = w.quorum.leader == own.id
     if leads and not w.quorum.proved and record is not None:
         return say(Action.PROVE, f"server {own.id} leads generation {record.generation}: proving the quorum with a timed write")
+    if leads and not w.quorum.proved:
+        return say(Action.WAIT, f"waiting: server {own.id} leads, and the record to prove it by is {why(w.seen.record)}")
     if record is not None and w.group is not None:
         if record.state is not State.CREATED:
             return count_created(w, record)
@@ -437,6 +440,9 @@ def enter(w: Words) -> Decision:
             f"waiting: {w.names(tuple(s for s in configuration.servers if s.id in out))} has this node's "
             f"address and is not known dead",
         )
+    before = configuration.server(me.id)
+    if before is not None and not w.server_dead(before):
+        return say(Action.WAIT, f"waiting: this node's id {me.id} is still that of {w.name(before)}, which is not known dead")
     if alive >= w.target:
         spare = me._replace(role=Role.OBSERVER)
         return say(
@@ -816,7 +822,7 @@ def row_21(w: Words) -> bool:
     record, disk = w.record, w.seen.disk
     if record is None or record.state is not State.CREATING or w.seen.backup is not None:
         return False
-    nowhere = not w.holdings and not any(r.data or r.archives for r in w.reports.values())
+    nowhere = not w.holdings and not any((r.data or r.archives) and not w.dead(r.instance_id) for r in w.reports.values())
     return nowhere and disk.state is DiskState.EMPTY and not disk.archives
 
 

@@ -143,8 +143,9 @@ def register(world: World, settings: Settings, notes: Notes, found: Seen) -> See
         with step("archive damaged"):
             world.disk.archive()
         seen = seen._replace(disk=world.disk.read())
+        holds = says(seen)
     with step("register"):
-        report = put_report(world, settings, seen, words, says(seen))
+        report = put_report(world, settings, seen, words, holds)
     notes.mark("reported")
     disk = seen.disk._replace(promised=seen.disk.promised or report.holds is Holds.EMPTY)
     return Seen(seen._replace(reports={**words.reports, seen.me.instance_id: report}, disk=disk), found.etag)
@@ -157,6 +158,8 @@ def refreshed(seen: Observation, words: Words, due: bool) -> Holds | None:
         return None  # a running server's disk is judged when it stopped: `empty` promises that it is
     if words.record is not None and words.record.intent is not None:
         return None
+    if report is None and seen.disk.promised:
+        return Holds.EMPTY  # what was promised stands, whatever became of the report and of the disk
     if report is None or report.holds is Holds.UNKNOWN:
         return truth if report is None or truth is not Holds.UNKNOWN or due else None
     if report.holds is Holds.DATA:

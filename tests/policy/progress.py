@@ -99,11 +99,13 @@ def a_stopped_member_of_a_quorum_starts_or_joins_again(f: Facts, d: Decision) ->
 
 @invariant()
 def a_serving_member_is_healthy_or_at_work(f: Facts, d: Decision) -> bool:
-    """A member that serves, not being taken, is healthy, at the work of its ensemble, or waits only for `created`."""
+    """A member that serves, not being taken, is healthy, at the work of its ensemble, or waits only for `created` or the record
+    to prove it by."""
     if f.member is None or not f.serving or f.seen.taken is True or not undisturbed(f) or f.seen.record is None:
         return True
     if d.action is Action.WAIT:
-        return f.record is not None and f.record.state is not State.CREATED
+        unproved = f.quorum is not None and not f.quorum.proved
+        return (f.record is None and unproved) or (f.record is not None and f.record.state is not State.CREATED)
     return d.action in (Action.HEALTHY, Action.PROVE, Action.SET_CREATED, Action.LET_IN, Action.RECONFIGURE)
 
 
