@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from zkboot import record as records
-from zkboot.errors import Stale
+from zkboot.errors import Stale, UnknownFact
 from zkboot.model import (
     Action,
     Claim,
@@ -48,6 +48,7 @@ class Act(NamedTuple):
     words: Words
     etag: str  # of the record as it was observed
     decision: Decision
+    tell: Callable[[], None]  # says the decision's sentence now, before a step that ends this machine
 
     @property
     def me(self) -> Me:
@@ -168,6 +169,14 @@ def ids_in_use(a: Act) -> set[int]:
     return {s.id for c in configurations for s in c.servers}
 
 
+def password_if_told(a: Act) -> str | None:
+    """None while the parameter store does not tell: a member's configuration holds the digest already."""
+    try:
+        return a.world.store.secret(a.settings.aws.secret)
+    except UnknownFact:
+        return None
+
+
 def password(a: Act) -> str:
     found = a.world.store.secret(a.settings.aws.secret)
     if found is None:
@@ -240,7 +249,7 @@ def seed(a: Act) -> str | None:
     put_secrets(a.world, a.settings, record)
     secret = password(a)
     report_joining(a)
-    server_id = next(i for i, c in record.members.items() if c.instance_id == a.me.instance_id)
+    record, server_id = claim(a)
     identity = Identity(record.cluster_id, record.generation)
     alone = Configuration((record.zk_epoch + 1) << 32 if record.zk_epoch else 0, (Server(server_id, a.me.address),))
     if record.state is State.CREATING and a.seen.disk.state is not DiskState.EMPTY:
@@ -365,7 +374,7 @@ def start_own(a: Act) -> str | None:
     secret = None
     if a.words.record is not None:
         look_again(a)
-        secret = password(a)
+        secret = password_if_told(a)
     if a.seen.disk.promised:
         release(a)
     data, disk = a.seen.disk.data, a.seen.disk
@@ -436,13 +445,15 @@ def let_in(a: Act) -> str | None:
 
 
 def leave(a: Act) -> str | None:
+    """Out of the configuration, and stopped; the next turn lets go."""
     said = reconfigure(a)
-    let_go(a)
+    stop(a)
     return said
 
 
 def let_go(a: Act) -> str | None:
     stop(a)
+    a.tell()
     with step("let go"):
         a.world.group.complete(a.settings.aws.termination_hook)
     return None

@@ -8,7 +8,7 @@ does nothing else until the intent is carried out or withdrawn. It goes on once 
 import uuid
 
 from zkboot import record as records
-from zkboot.actions import EPOCH_MARGIN, Act, highest_epoch, password, put_report, put_secrets
+from zkboot.actions import EPOCH_MARGIN, Act, highest_epoch, id_of, password, put_report, put_secrets
 from zkboot.errors import FAILED, Halted, ZkbootError
 from zkboot.model import (
     Action,
@@ -37,6 +37,8 @@ from zkboot.words import Words
 from zkboot.world import View, World
 from zkboot.zookeeper.zoo_cfg import super_digest
 
+WITHDRAWN = "the command was withdrawn, or another took its place; nothing more is done here"
+
 
 class Refused(ZkbootError):
     """The command does not fit what is there; nothing was changed."""
@@ -52,7 +54,7 @@ def replace(world: World, settings: Settings, say: Say, command: str, live: bool
     found = observe(world, settings, Notes(world))
     record = intend(world, settings, found, command, live)
     follow(world, settings, say, record)
-    name_seed(world, settings, command)
+    name_seed(world, settings, record)
     return bootstrap(world, settings, say)
 
 
@@ -93,7 +95,9 @@ def known_record(found: Seen) -> Record:
 
 def wake(world: World, settings: Settings, found: Seen, quorum: Quorum) -> None:
     """Members that serve look at AWS only when something changed: a configuration put again as it is counts as a change."""
-    act = Act(world, settings, found.observation, Words(found.observation), found.etag, Decision(1, Action.OBEY, ""))
+    act = Act(
+        world, settings, found.observation, Words(found.observation), found.etag, Decision(1, Action.OBEY, ""), lambda: None
+    )
     leader = quorum.configuration.server(quorum.leader)
     assert leader is not None
     with step("wake"):
@@ -127,7 +131,7 @@ def missing_members(latest: Turn, record: Record) -> list[str] | None:
     if seen is None or not isinstance(seen.record, Record):
         return None
     if seen.record.intent != record.intent:
-        raise Refused("the command was withdrawn, or another took its place; nothing more is done here")
+        raise Refused(WITHDRAWN)
     words = Words(seen)
     if words.group is None or seen.quorum is not None:
         return None
@@ -142,12 +146,15 @@ def followed(report: Report | None, record: Record) -> bool:
     return report.holds is Holds.EMPTY or (report.instance_id == record.intent.instance_id and report.holds is Holds.DATA)
 
 
-def name_seed(world: World, settings: Settings, command: str) -> None:
+def name_seed(world: World, settings: Settings, intended: Record) -> None:
     """The next generation, seeded by this node; with it the intent is carried out."""
     found = observe(world, settings, Notes(world))
     seen, record = found.observation, known_record(found)
+    if record.intent is None or record.intent != intended.intent:
+        raise Refused(WITHDRAWN)
+    command = record.intent.command
     words = Words(seen)
-    act = Act(world, settings, seen, words, found.etag, Decision(1, Action.OBEY, ""))
+    act = Act(world, settings, seen, words, found.etag, Decision(1, Action.OBEY, ""), lambda: None)
     with step("report joining"):
         put_report(world, settings, seen, words, Holds.JOINING)
     new = record._replace(
@@ -201,6 +208,8 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     put_secrets(world, settings, record)
     secret = world.store.secret(settings.aws.secret)
     assert secret is not None
+    if id_of(me.instance_id, record) is None:
+        claim_adopted(world, settings, me, own.id)
     with step("take in"):
         world.disk.adopt(identity, own.id, view.configuration)
     with step("configure"):
@@ -236,6 +245,17 @@ def adopted_record(world: World, settings: Settings, me: Me, view: View, disk: D
     )
     with step("adopt"):
         return records.create(world.store, settings.cluster, new)[0]
+
+
+def claim_adopted(world: World, settings: Settings, me: Me, server_id: int) -> None:
+    """The record names this node for the id it always had. Raises Stale when another was first; then run the command again."""
+    found = records.read(world.store, settings.cluster)
+    if found is None:
+        raise Refused("the record is gone; run the command again")
+    record, etag = found
+    mine = Claim(me.instance_id, me.address, me.zone, world.group.describe(frozenset({me.instance_id})).date)
+    with step("claim adopted"):
+        records.replace(world.store, settings.cluster, record._replace(members={**record.members, server_id: mine}), etag)
 
 
 def await_service(world: World, settings: Settings) -> None:

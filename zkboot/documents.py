@@ -187,7 +187,9 @@ def _load(body: bytes, key: str, read: Callable[[Field], T]) -> T:
             raise NewerSchema(f"{key} has schema {schema}, this zkboot understands {SCHEMA}: upgrade zkboot on this node")
         return read(top)
     except Wrong as wrong:
-        raise UnknownFact(f"{key} is damaged: {wrong}; put an older version of this object back") from wrong
+        raise UnknownFact(
+            f"{key} is damaged: {wrong}; put an older version back (or delete the report of a terminated instance)"
+        ) from wrong
 
 
 def _parse_json(body: bytes) -> Any:
@@ -231,7 +233,7 @@ def _id_of(name: str, claim: Field) -> int:
 
 def _claim(claim: Field) -> Claim:
     f = claim.fields(*Claim._fields)
-    return Claim(f["instance_id"].text(), f["address"].text(), f["zone"].text(), f["claimed"].instant())
+    return Claim(f["instance_id"].text(), f["address"].text(), f["zone"].text_or_empty(), f["claimed"].instant())
 
 
 def _intent(intent: Field) -> Intent:

@@ -132,17 +132,24 @@ def then_2(w: Words) -> Decision:
         return say(Action.LET_GO, "the group takes this instance, which holds nothing of the cluster: let go")
     own = w.own_server
     if w.quorum is None:
-        return say(Action.LET_GO, "the group goes to zero and no quorum is left to leave: stopped and let go")
+        return say(Action.LET_GO, f"the group goes to zero and no quorum is left to leave: stopped and let go; {last_copy(w)}")
     if own is None:
         return say(Action.LET_GO, "the group takes this instance, which is in no configuration: stopped and let go")
     change = stands_without_me(w) if own.role is Role.PARTICIPANT else Change((), (own.id,), w.quorum.configuration.version)
     if change is None:
-        return say(Action.LET_GO, "the group goes to zero and no other voter is left: stopped and let go")
+        return say(Action.LET_GO, f"the group goes to zero and no other voter is left: stopped and let go; {last_copy(w)}")
     return say(
         Action.LEAVE,
         f"the group takes this instance: server {own.id} leaves the configuration{described(w, change, own)}",
         change,
     )
+
+
+def last_copy(w: Words) -> str:
+    backup = w.seen.backup
+    if backup is None or isinstance(backup, Unknown):
+        return f"with it goes what it holds of cluster {w.seen.cluster}, of which no backup is known"
+    return f"the backup {backup.name} holds {backup.zxid:#x}"
 
 
 def holds_nothing(w: Words) -> bool:
@@ -245,7 +252,7 @@ def row_5(w: Words) -> bool:
 def then_5(w: Words) -> Decision:
     assert w.own_server is not None
     age, disk = w.seen.server.age, w.seen.disk
-    if age <= w.seen.limits.start:
+    if age <= w.patience:
         return say(Action.WAIT, f"waiting: server {w.own_server.id} runs but does not serve yet")
     text = f"server {w.own_server.id} has run {age:.0f} s without serving while a quorum does"
     if disk.state is DiskState.DATA and (w.of_generation or w.record is None):
@@ -397,7 +404,7 @@ def then_8(w: Words) -> Decision:
         )
         return say(Action.JOIN, f"joining the ensemble led by server {w.quorum.leader}{old}")
     if not w.in_step(w.seen.me.address):
-        if server.age > w.seen.limits.start and not w.serves:
+        if server.age > w.patience and not w.serves:
             return say(Action.JOIN, f"server {w.own_id} has run {server.age:.0f} s without following: set up again and restarted")
         return say(Action.WAIT, f"waiting: server {w.own_id} takes over the data from server {w.quorum.leader}")
     if waits_alone(w) and not patience_over(w):
@@ -474,8 +481,7 @@ def row_9(w: Words) -> bool:
 
 def stuck(w: Words) -> bool:
     """The server runs, and neither it nor any other has led for longer than a start may take; each time longer."""
-    patience = w.seen.limits.start * 2 ** min(w.seen.restarts, 6)
-    return not w.serves and w.seen.server.age > patience and lasting(w, NO_QUORUM, patience)
+    return not w.serves and w.seen.server.age > w.patience and lasting(w, NO_QUORUM, w.patience)
 
 
 def named(w: Words) -> bool:

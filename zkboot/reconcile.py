@@ -18,6 +18,7 @@ from zkboot.world import World
 Say = Callable[["Turn"], None]
 # Rows that wait for a server, this node's or another's, to get on: that is watched without AWS.
 WATCHED_ROWS = (5, 6, 8, 16, 17)
+IDLE = (Action.WAIT, Action.HALT, Action.HEALTHY)
 GLANCE = 0.05  # seconds between two looks at the servers
 
 
@@ -43,15 +44,20 @@ def plan(world: World, settings: Settings) -> Turn:
     return Turn(seen, decision, decision.reason)
 
 
-def turn(world: World, settings: Settings) -> Turn:
-    """One reconciliation. Never raises for what the world does; the sentence says it."""
+def silence(latest: Turn) -> None:
+    """Says nothing."""
+
+
+def turn(world: World, settings: Settings, say: Say = silence) -> Turn:
+    """One reconciliation. Never raises for what the world does; the sentence says it. `say` is called before a step that ends the
+    machine; what is said anyway after the turn is the caller's."""
     try:
         notes = Notes(world)
         found, decision = look(world, settings, notes)
     except (Stale, UnknownFact) as e:
         return Turn(None, Decision(row=0, action=Action.WAIT, reason=str(e)), str(e))
     try:
-        sentence = carry_out(world, settings, notes, found, decision)
+        sentence = carry_out(world, settings, notes, found, decision, say)
         return Turn(found.observation, decision, sentence)
     except Stale as e:
         return Turn(found.observation, decision, str(e), beaten=True)
@@ -64,27 +70,34 @@ def look(world: World, settings: Settings, notes: Notes) -> tuple[Seen, Decision
     found = register(world, settings, notes, observe(world, settings, notes))
     seen = found.observation
     decision = decide(seen)
-    new = notes.is_new(decision.noted)
-    notes.note(decision.noted, store_date(world, settings) if new else 0.0)
-    if isinstance(seen.quorum, Quorum):
+    note(world, settings, notes, decision)
+    if Words(seen).serves:
         notes.state["restarts"] = 0
     notes.save()
     return found, decision
 
 
-def store_date(world: World, settings: Settings) -> float:
-    """S3's own clock, to weigh LastModified against. Unknown: as late as can be, so that no older report counts."""
+def note(world: World, settings: Settings, notes: Notes, decision: Decision) -> None:
+    """Time the conditions that hold. One whose beginning S3's clock cannot date begins with the next turn."""
+    if not notes.is_new(decision.noted):
+        notes.note(decision.noted, 0.0)
+        return
     found = learn(lambda: world.store.get(records.record_key(settings.cluster)))
-    return float("inf") if found is None or isinstance(found, Unknown) else found.date
+    if isinstance(found, Unknown):
+        notes.note(tuple(c for c in decision.noted if not notes.is_new((c,))), 0.0)
+        return
+    # Without a record nobody weighs a report: any date serves.
+    notes.note(decision.noted, found.date if found else 0.0)
 
 
-def carry_out(world: World, settings: Settings, notes: Notes, found: Seen, decision: Decision) -> str:
+def carry_out(world: World, settings: Settings, notes: Notes, found: Seen, decision: Decision, say: Say) -> str:
     seen = found.observation
     words = Words(seen)
-    if decision.action is Action.RESTART and not isinstance(seen.quorum, Quorum):
+    if decision.action in (Action.RESTART, Action.JOIN, Action.REJOIN) and seen.server.running:
         notes.state["restarts"] = seen.restarts + 1
         notes.save()
-    sentence = act(Act(world, settings, seen, words, found.etag, decision))
+    told = Turn(seen, decision, decision.reason)
+    sentence = act(Act(world, settings, seen, words, found.etag, decision, lambda: say(told)))
     if seen.taken is True and decision.action not in (Action.LET_GO, Action.LEAVE):
         keep_waiting(world, settings)
     if decision.action is Action.HEALTHY:
@@ -172,27 +185,26 @@ def refreshed(seen: Observation, words: Words, due: bool) -> Holds | None:
 
 def repeat(world: World, settings: Settings, say: Say, seconds: float, done: Callable[[Turn], bool]) -> Turn:
     """Turns until one is done or the time is over; what changes is followed at once, what waits after a pause."""
-    end = world.clock.monotonic() + seconds
+    end, before = world.clock.monotonic() + seconds, None
     while True:
-        latest = turn(world, settings)
+        latest = turn(world, settings, say)
         say(latest)
         if done(latest) or world.clock.monotonic() >= end:
             return latest
-        rest(world, settings, latest)
+        decided = (latest.decision.row, latest.decision.action)
+        if decided == before or latest.decision.action in IDLE or latest.observation is None:
+            rest(world, settings, latest)
+        elif latest.beaten:
+            world.clock.sleep(settings.timing.turn_pause / 10)
+        before = decided
         if world.clock.monotonic() >= end:
             return latest
 
 
 def rest(world: World, settings: Settings, latest: Turn) -> None:
-    """None after a change; a tenth of a turn's pause after another node's; after a wait for a server until it gets on; else a
-    turn's pause, and never more."""
-    if latest.beaten:
-        world.clock.sleep(settings.timing.turn_pause / 10)
-        return
+    """A turn's pause; cut short where a server was waited for and gets on."""
     seen, end = latest.observation, world.clock.monotonic() + settings.timing.turn_pause
-    if seen is not None and latest.decision.action not in (Action.WAIT, Action.HALT, Action.HEALTHY):
-        return
-    if seen is None or latest.decision.row not in WATCHED_ROWS:
+    if seen is None or latest.decision.action is not Action.WAIT or latest.decision.row not in WATCHED_ROWS:
         world.clock.sleep(settings.timing.turn_pause)
         return
     watched = watch_addresses(seen)
@@ -251,15 +263,18 @@ def recover(world: World, settings: Settings, say: Say) -> int:
 def leave(world: World, settings: Settings, say: Say) -> int:
     """As if the group were taking this instance: out of the configuration, stopped, the hook let go."""
     leaving = world._replace(metadata=Leaving(world))
-    done = (Action.LET_GO, Action.LEAVE)
     latest = repeat(
         leaving,
         settings,
         say,
         settings.timing.bootstrap_timeout,
-        lambda t: t.decision.action in done and not t.beaten,
+        gone,
     )
-    return DONE if latest.decision.action in done and not latest.beaten else latest.exit_code
+    return DONE if gone(latest) else latest.exit_code
+
+
+def gone(latest: Turn) -> bool:
+    return latest.decision.action is Action.LET_GO and not latest.beaten
 
 
 class Leaving:

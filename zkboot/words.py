@@ -84,6 +84,11 @@ class Words:
         return self.seen.disk.promised and not (fenced and self.own_report is not None)
 
     @cached_property
+    def patience(self) -> float:
+        """Seconds that a server is given to start or to take data over: each time longer, until it serves."""
+        return self.seen.limits.start * float(1 << min(self.seen.restarts, 6))
+
+    @cached_property
     def serves(self) -> bool:
         return self.seen.server.running and self.seen.server.mode is not Mode.NONE
 

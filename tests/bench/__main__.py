@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.bench import ensembles, machine, turns
+from tests.bench import ensembles, machine, majority, turns
 from tests.bench.figures import Figure, Step, as_json, show
 from tests.demo import interrupts
 from tests.lab.errors import LabError
@@ -36,6 +36,7 @@ MEASUREMENTS = {
     "join": Measurement("one joins two", ensembles.join, 2),
     "replace": Measurement("a terminated instance is replaced", ensembles.replace, 2),
     "leader": Measurement("leader killed to the next acknowledged write", ensembles.leader, 2),
+    "majority": Measurement("a majority terminated to the next acknowledged write", majority.majority, 2),
     "turn": Measurement("what a light and a whole turn cost", turns.turn, 5),
     "policy": Measurement("the size of the proved space", policy, 1),
 }

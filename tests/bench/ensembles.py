@@ -1,7 +1,8 @@
 """Ensembles: three machines start, one joins, one is replaced, a leader dies. zkboot in the lab, and raw servers by hand.
 
-Both sides are seen by the same questions at the same pace. Of zkboot there are two beginnings: the launch of the instance, and
-its first zkboot call (what lies between is the lab's own machine, which has no counterpart by hand).
+Both sides are seen by the same questions at the same pace, in turns (by hand, zkboot, by hand…), each beside the other's idle
+ensemble, so that what else the machine does meanwhile meets both. Of zkboot there are two beginnings: the launch of the
+instance, and its first zkboot call (what lies between is the lab's own machine, which has no counterpart by hand).
 """
 
 import time
@@ -16,6 +17,7 @@ from tests.lab import ensemble
 from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.lab.region import Region
+from tests.scenarios.story import record
 
 ANSWER = 2.0  # seconds until a write without an answer is tried again
 
@@ -28,10 +30,12 @@ class Took(NamedTuple):
 
 
 def start(samples: int, step: Step) -> Iterator[Figure]:
-    ours, with_archive, without = [], [], []
+    ours, since_record, with_archive, without = [], [], [], []
     for _ in range(samples):
         step("three machines become an ensemble")
-        ours.append(start_ours())
+        took, ensemble_alone = start_ours()
+        ours.append(took)
+        since_record.append(ensemble_alone)
         step("three raw servers with static files")
         with_archive.append(start_by_hand(archive=True))
         step("three raw servers without a class-data archive")
@@ -41,14 +45,18 @@ def start(samples: int, step: Step) -> Iterator[Figure]:
     yield Figure(f"{what}, from the launch", "s", launch, tuple(with_archive), against)
     yield Figure(f"{what}, from the first zkboot call", "s", call, tuple(with_archive), against)
     yield Figure(f"{what}, from the first zkboot call", "s", call, tuple(without), f"{against}, no class-data archive")
+    yield Figure(f"{what}, from the record's creation", "s", tuple(since_record), tuple(with_archive), against)
 
 
-def start_ours() -> Took:
+def start_ours() -> tuple[Took, float]:
+    """And the ensemble's own part: from the record's creation, when all are registered."""
     with Region() as region:
         zk = region.group(size=3)
-        hand.wait_for(lambda: len(zk.machines) == 3)
+        hand.wait_for(lambda: record(zk))
+        created = time.monotonic()
         wait_voting(zk, 3)
-        return since(list(zk.machines.values()), time.time())
+        seconds = time.monotonic() - created
+        return since(list(zk.machines.values()), time.time()), seconds
 
 
 def start_by_hand(archive: bool) -> float:
@@ -62,8 +70,10 @@ def start_by_hand(archive: bool) -> float:
 
 def join(samples: int, step: Step) -> Iterator[Figure]:
     by_hand, ours = [], []
-    with hand.servers(1, 2, 3) as (first, second, third):
+    with hand.servers(1, 2, 3) as (first, second, third), Region() as region:
         hand.start_static([first, second])
+        zk = region.group(size=2)
+        zk.wait_serving(2)
         for _ in range(samples):
             step("a raw server joins two")
             began = time.monotonic()
@@ -71,10 +81,6 @@ def join(samples: int, step: Step) -> Iterator[Figure]:
             by_hand.append(time.monotonic() - began)
             hand.reconfigure(first, joining=None, leaving=str(third.number))
             third.kill()
-    with Region() as region:
-        zk = region.group(size=2)
-        zk.wait_serving(2)
-        for _ in range(samples):
             step("a machine joins two")
             ours.append(launched(zk, 3, lambda: zk.scale(3)))
             zk.wait_serving(3)
@@ -85,9 +91,11 @@ def join(samples: int, step: Step) -> Iterator[Figure]:
 
 def replace(samples: int, step: Step) -> Iterator[Figure]:
     by_hand, ours = [], []
-    with hand.servers(*range(1, samples + 4)) as all_of_them:
+    with hand.servers(*range(1, samples + 4)) as all_of_them, Region() as region:
         living, spare = all_of_them[:3], all_of_them[3:]
         hand.start_static(living)
+        zk = region.group(size=3)
+        zk.wait_serving(3)
         for newcomer in spare:
             step("a raw server takes a dead one's place")
             dead = living.pop(0)
@@ -97,10 +105,6 @@ def replace(samples: int, step: Step) -> Iterator[Figure]:
             hand.join(newcomer, living, leaving=[dead])
             by_hand.append(time.monotonic() - began)
             living.append(newcomer)
-    with Region() as region:
-        zk = region.group(size=3)
-        zk.wait_serving(3)
-        for _ in range(samples):
             step("a terminated instance is replaced")
             lost = zk.followers()[0]
             ours.append(launched(zk, 3, partial(region.terminate, lost)))
@@ -110,8 +114,10 @@ def replace(samples: int, step: Step) -> Iterator[Figure]:
 
 def leader(samples: int, step: Step) -> Iterator[Figure]:
     by_hand, ours = [], []
-    with hand.servers(1, 2, 3) as three:
+    with hand.servers(1, 2, 3) as three, Region() as region:
         hand.start_static(three)
+        zk = region.group(size=3)
+        zk.wait_serving(3)
         for _ in range(samples):
             step("a raw leader is killed")
             (leading,) = [s for s in three if (answer := ensemble.ask(s.address)) and answer.mode == "leader"]
@@ -122,10 +128,6 @@ def leader(samples: int, step: Step) -> Iterator[Figure]:
                 by_hand.append(write() - began)
             leading.start()
             hand.wait_for(lambda: hand.all_serve([server.address for server in three]))
-    with Region() as region:
-        zk = region.group(size=3)
-        zk.wait_serving(3)
-        for _ in range(samples):
             step("a leader is killed")
             machine = zk.leader()
             with writing([other.address for other in zk.followers()] + [machine.address]) as write:

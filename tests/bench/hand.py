@@ -21,6 +21,7 @@ PASSWORD = "by-hand"
 DIGEST = base64.b64encode(hashlib.sha1(f"super:{PASSWORD}".encode()).digest()).decode()
 DEADLINE = 60.0  # seconds
 LOOK_EVERY = 0.01  # seconds
+EPOCH_MARGIN = 65536  # what the product leaves too
 _hosts = itertools.count(1)
 
 # What the product writes too, whatever its values.
@@ -58,12 +59,25 @@ class Server:
         data = self.folder / "data"
         data.mkdir(parents=True)
         (data / "myid").write_text(str(self.number))
-        text = ZOO_CFG.format(tick_time=self.zookeeper["tick_time"], data=data, digest=DIGEST)
         servers = "\n".join(lines) + "\n"
         if dynamic:
             (self.folder / "zoo.cfg.dynamic").write_text(servers)
             servers = f"dynamicConfigFile={self.folder}/zoo.cfg.dynamic\n"
+        self.configure(servers)
+
+    def configure(self, servers: str) -> None:
+        text = ZOO_CFG.format(tick_time=self.zookeeper["tick_time"], data=self.folder / "data", digest=DIGEST)
         (self.folder / "zoo.cfg").write_text(text + servers)
+
+    def prepare_alone(self) -> None:
+        """Rewrite the stopped survivor's files: its epochs above all, and a configuration of itself with a version that wins."""
+        logs = self.folder / "data/version-2"
+        epoch = int((logs / "acceptedEpoch").read_text()) + EPOCH_MARGIN
+        for name in ("acceptedEpoch", "currentEpoch"):
+            (logs / name).write_text(str(epoch))
+        dynamic = self.folder / f"zoo.cfg.dynamic.{(epoch + 1) << 32:x}"
+        dynamic.write_text(f"{self.line()}\n")
+        self.configure(f"dynamicConfigFile={dynamic}\n")
 
     def start(self) -> None:
         home = zookeeper_home()
@@ -73,7 +87,8 @@ class Server:
         logging = f"-Dlogback.configurationFile={home}/conf/logback.xml"
         main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
         with open(self.folder / "log", "ab") as log:
-            command = ["java", *flags, logging, "-cp", jars, main, str(self.folder / "zoo.cfg")]
+            # It dies with this process, however that ends (prctl(2), PR_SET_PDEATHSIG).
+            command = ["setpriv", "--pdeathsig", "KILL", "java", *flags, logging, "-cp", jars, main, str(self.folder / "zoo.cfg")]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def kill(self) -> None:
@@ -110,6 +125,14 @@ def join(newcomer: Server, members: Sequence[Server], leaving: Sequence[Server] 
     newcomer.start()
     wait_for(lambda: all_serve([newcomer.address]))
     reconfigure(members[0], joining=newcomer.line(), leaving=",".join(str(server.number) for server in leaving) or None)
+
+
+def lead_alone(survivor: Server) -> None:
+    """Start what `prepare_alone` prepared, until it leads and has acknowledged a write."""
+    survivor.start()
+    wait_for(lambda: (answer := ensemble.ask(survivor.address)) and answer.mode == "leader")
+    with ensemble.client(survivor.address) as client:
+        client.create("/alone")
 
 
 def reconfigure(through: Server, joining: str | None, leaving: str | None) -> None:

@@ -102,6 +102,18 @@ def says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.
         region.wait_until(anew, f"{machine} says /{pattern}/ again", deadline)
 
 
+@contextmanager
+def one_says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.0) -> Iterator[None]:
+    """At least one of the machines says it anew, during the block or after it."""
+
+    def count() -> int:
+        return sum(count_said(machine, pattern) for machine in machines)
+
+    before = count()
+    yield
+    region.wait_until(lambda: count() > before, f"one of {machines} says /{pattern}/ again", deadline)
+
+
 def looked_again(region: Region, *machines: Machine) -> None:
     """Wait until zkboot on each of them has asked AWS some more: it has gone through at least one whole turn."""
     before = calls(region, *machines)

@@ -31,7 +31,7 @@ CREATION = (
     "register", "report joining", "create", "witness", "secret", "build", "fence", "fence on disk", "release", "configure",
     "start", "prove", "set created", "let in",
 )  # fmt: skip
-JOINING = ("report joining", "claim", "release", "set up", "configure", "start", "reconfigure", "let in")
+JOINING = ("report joining", "claim", "release", "set up", "configure", "start", "reconfigure", "report membership", "let in")
 CREATION_AGAIN = ("create again",)
 BY_DEFAULT = {("before", "build", "kill"), ("after", "create", "lost"), ("after", "start", "frozen")}
 

@@ -106,7 +106,9 @@ class NodeDisk:
                 return unfinished
             data = disk.data or Data(0, 0, contents.NOTHING, None)
             damaged = disk.state is DiskState.DAMAGED
-            made = self._archives.begin(disk.identity, data.current_epoch, data.zxid, time.time(), damaged)
+            # A damaged disk may hold no whole transaction at all.
+            epoch, zxid = max(data.current_epoch, 0), max(data.zxid, 0)
+            made = self._archives.begin(disk.identity, epoch, zxid, time.time(), damaged)
             self._archives.finish()
             return made
 
