@@ -10,8 +10,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.unit.zk_data import write_epochs, write_log, write_snapshot
+from zkboot import documents
 from zkboot.errors import NewerSchema, UnknownFact, ZkbootError
-from zkboot.model import Configuration, Data, Disk, DiskState, Identity, Role, Server
+from zkboot.model import Configuration, Data, Disk, DiskState, Holds, Identity, Report, Role, Server
 from zkboot.settings_keys import Aws, Node, Settings
 from zkboot.zookeeper import configuration, files
 from zkboot.zookeeper.disk import NodeDisk
@@ -409,3 +410,14 @@ def test_a_start_prepared_at_any_step_keeps_the_pending_configuration(folders: F
     assert Path(configuration.next_file(str(folders.conf))).exists() is not aside
     if aside:
         assert "server.4" in Path(configuration.kept_file(str(folders.conf)) + ".aside").read_text()
+
+
+def test_a_damaged_disk_without_one_whole_transaction_is_archived_and_told(folders: Folders) -> None:
+    write_log(folders.log / "version-2", [E1 + 1]).write_bytes(b"no log at all" * 9)
+    assert folders.disk.read().state is DiskState.DAMAGED
+    made = folders.disk.archive()
+    assert made is not None and made.damaged
+    after = folders.disk.read()
+    assert after.state is DiskState.EMPTY and after.archives == (made,)
+    report = Report("i-1", "10.0.0.1", Holds.EMPTY, None, None, 0, None, after.archives)
+    assert documents.report_of_json(documents.report_to_json(report), "a report").archives == (made,)
