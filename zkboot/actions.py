@@ -32,7 +32,7 @@ from zkboot.model import (
 )
 from zkboot.settings import Settings
 from zkboot.steps import step
-from zkboot.words import Words
+from zkboot.words import Words, majority
 from zkboot.world import World
 from zkboot.zookeeper.zoo_cfg import super_digest
 
@@ -156,7 +156,10 @@ def with_claim(a: Act, record: Record) -> Record:
     taken, ends = ids_in_use(a), a.words.quorum is not None
     members = {i: c for i, c in record.members.items() if not ends or i in taken or not a.words.dead(c.instance_id)}
     held, first = id_of(a.me.instance_id, record), a.settings.ensemble.id_offset + 1
-    server_id = held if held is not None else next(i for i in range(first, 256) if i not in members and i not in taken)
+    free = (i for i in range(first, 256) if i not in members and i not in taken)
+    server_id = held if held is not None else next(free, None)
+    if server_id is None:
+        raise Stale(f"waiting: no server id from {first} to 255 is free; lower ensemble.id_offset")
     mine = Claim(a.me.instance_id, a.me.address, a.me.zone, a.words.group.date if a.words.group else 0.0)
     return record._replace(members={**members, server_id: mine})
 
@@ -264,11 +267,15 @@ def seed(a: Act) -> str | None:
         else:
             a.world.disk.build_from_own(identity, server_id, alone, record.zk_epoch)
     amend_record(a, lambda record: record._replace(started=True), "fence")
-    with step("fence on disk"):
-        a.world.disk.fence()
+    fence_on_disk(a)
     release(a)
     start(a, secret)
     return None
+
+
+def fence_on_disk(a: Act) -> None:
+    with step("fence on disk"):
+        a.world.disk.fence()
 
 
 def put_secrets(world: World, settings: Settings, record: Record) -> None:
@@ -375,9 +382,11 @@ def start_own(a: Act) -> str | None:
     if a.words.record is not None:
         look_again(a)
         secret = password_if_told(a)
-    if a.seen.disk.promised:
-        release(a)
     data, disk = a.seen.disk.data, a.seen.disk
+    if disk.promised:
+        release(a)
+    if disk.seeded and not disk.fenced and a.words.record is not None:
+        fence_on_disk(a)  # killed right after the fence: the record says `started`, or no row would start this disk
     if (
         data is not None
         and data.committed is not None
@@ -467,26 +476,30 @@ def adopt(a: Act) -> str | None:
         raise Stale("waiting: the record can be written again once EC2 says which instance has which address")
     living = {i.address: i for i in group.instances.values() if i.address and i.state in ("pending", "running")}
     members = {}
-    reports = records.read_reports(a.world.store, a.settings.cluster).values()
+    reports = list(records.read_reports(a.world.store, a.settings.cluster).values())
     for server in quorum.configuration.servers:
-        # By its own report, also when its instance is gone meanwhile; else by the address, which only the living hold.
-        report = next((r for r in reports if (r.server_id, r.address) == (server.id, server.address)), None)
+        # By its own report, also when its instance is gone meanwhile; else by the address, which only the living hold. Ids and
+        # addresses are given again: the living one's report counts before a dead one's.
         instance = living.get(server.address)
+        own = [r for r in reports if (r.server_id, r.address) == (server.id, server.address)]
+        report = max(own, key=lambda r: (instance is not None and r.instance_id == instance.id, r.modified), default=None)
         if report is not None:
             members[server.id] = Claim(report.instance_id, server.address, instance.zone if instance else "", group.date)
         elif instance is not None:
             members[server.id] = Claim(instance.id, server.address, instance.zone, group.date)
     epochs = (a.seen.disk.data.current_epoch, a.seen.disk.data.accepted_epoch) if a.seen.disk.data else (0,)
+    # The promise of `created` is made again only by as many voters as it takes; else row 6 makes it later.
+    whole = len(a.words.voters_serving) >= majority(a.words.target)
     new = Record(
-        revision=0,
+        revision=max((r.revision for r in reports), default=0),
         nonce="",
         cluster_id=identity.cluster_id,
         scope=a.me.scope,
         generation=identity.generation,
-        state=State.CREATED,
+        state=State.CREATED if whole else State.RESEEDING,
         seed=a.me.instance_id,
         started=True,
-        created=(identity.generation,),
+        created=(identity.generation,) if whole else (),
         zk_epoch=max(*epochs, quorum.configuration.version >> 32),
         members=members,
     )

@@ -64,6 +64,8 @@ def intend(world: World, settings: Settings, found: Seen, command: str, live: bo
     record, quorum, me = known_record(found), seen.quorum, seen.me.instance_id
     if record.intent is not None:
         if (record.intent.command, record.intent.instance_id) == (command, me):
+            if isinstance(quorum, Quorum):
+                wake(world, settings, found, quorum)
             return record
         raise Refused(
             f"`{record.intent.command}` from {record.intent.instance_id} stands in the record already; "
@@ -77,6 +79,11 @@ def intend(world: World, settings: Settings, found: Seen, command: str, live: bo
     if command == "reseed" and seen.disk.state is not DiskState.DATA:
         raise Refused(
             f"this node's disk is {seen.disk.state}{': ' + seen.disk.why if seen.disk.why else ''}; run it on a survivor"
+        )
+    if command == "reseed" and not Words(seen).counts(seen.disk.identity):
+        raise Refused(
+            f"this node's data is of {seen.disk.identity}, and generation {max(record.created)} was created since: "
+            "run it on a member that has that (`zkboot plan` says who holds what)"
         )
     with step("intend"):
         intent = Intent(command, me, "", Words(seen).group.date if Words(seen).group else 0.0)  # type: ignore[union-attr]
@@ -203,7 +210,9 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
         raise Refused(f"the ensemble at {through} has no server at {me.address}: this node is no member of it")
     record = found[0] if found is not None else adopted_record(world, settings, me, view, disk)
     identity = Identity(record.cluster_id, record.generation)
-    if view.identity not in (None, identity):
+    # Only whoever wrote the record may find its ensemble without the identity that the proof puts there.
+    first = view.identity is None and record.seed == me.instance_id
+    if record.scope != me.scope or (view.identity != identity and not first):
         raise Refused(f"the ensemble at {through} belongs to {view.identity}, the record is of {identity}")
     put_secrets(world, settings, record)
     secret = world.store.secret(settings.aws.secret)

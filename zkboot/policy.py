@@ -19,6 +19,7 @@ from zkboot.model import (
     Observation,
     Quorum,
     Record,
+    Report,
     Role,
     Server,
     State,
@@ -59,7 +60,14 @@ def noted(w: Words) -> tuple[str, ...]:
         found = [ALONE]
     if w.record is None or w.group is None or not w.group.lists_me:
         return (*found, *(name for name in held if name.startswith(absent(""))))
-    return (*found, *(absent(c.instance_id) for c in w.record.members.values() if c.instance_id not in w.group.instances))
+    # One that EC2 still lists as terminated counts too: it forgets such an instance later, and then nothing must begin anew.
+    listed = w.group.instances
+    gone = (
+        c.instance_id
+        for c in w.record.members.values()
+        if c.instance_id not in listed or listed[c.instance_id].state == "terminated"
+    )
+    return (*found, *(absent(i) for i in gone))
 
 
 def say(action: Action, reason: str, change: Change | None = None) -> Decision:
@@ -79,9 +87,9 @@ def then_1(w: Words) -> Decision:
         return say(Action.HALT, f"halted: {found}")
     assert w.record is not None and w.record.intent is not None
     intent = w.record.intent
-    return say(
-        Action.OBEY, f"a person's `{intent.command}` from {intent.instance_id} stands in the record: stopping and reporting"
-    )
+    ended = ", which is terminated," if w.dead(intent.instance_id) else ""
+    text = f"a person's `{intent.command}` from {intent.instance_id}{ended} stands in the record: stopped, and reported"
+    return say(Action.OBEY, f"{text}; `zkboot {intent.command} --abort` on any node withdraws it")
 
 
 def conflict(w: Words) -> str:
@@ -283,7 +291,12 @@ def then_6(w: Words) -> Decision:
         if leads:
             return duty(w)
     voters = ", ".join(str(v.id) for v in w.quorum.configuration.voters)
-    return say(Action.HEALTHY, f"healthy: server {own.id} serves as {w.seen.server.mode}, voters {voters}")
+    return say(Action.HEALTHY, f"healthy: server {own.id} serves as {w.seen.server.mode}, voters {voters}{kept_here(w)}")
+
+
+def kept_here(w: Words) -> str:
+    """Why an instance that the group takes stays."""
+    return "; the group takes this instance, which stays until the ensemble stands without it" if w.seen.taken is True else ""
 
 
 def count_created(w: Words, record: Record) -> Decision:
@@ -337,7 +350,7 @@ def duty(w: Words) -> Decision:
         return change((), gone, f"dead observers leave: {w.names(gone)}")
     missing = tuple(v for v in voters if v not in w.voters_serving)
     left_over = tolerance(serving, len(voters))
-    tail = f"; not serving: {w.names(missing)}" if missing else ""
+    tail = (f"; not serving: {w.names(missing)}" if missing else "") + kept_here(w)
     ids = ", ".join(str(v.id) for v in voters)
     return say(Action.HEALTHY, f"healthy: server {w.own_server.id} leads, voters {ids}, tolerance {left_over}{tail}")
 
@@ -614,7 +627,7 @@ def then_12(w: Words) -> Decision:
         Action.HALT,
         f"halted: cluster {w.seen.cluster} has no record, but there is {remains(w)}; the record is lost, and "
         f"nothing is created over what may "
-        "exist. Put the record back (an older version of the object), or type `zkboot adopt` on a member",
+        "exist. Put the record back: `aws s3api list-object-versions` shows the older versions of the object",
     )
 
 
@@ -726,6 +739,8 @@ def then_16(w: Words) -> Decision:
         return say(Action.JOIN, f"starting beside {holder}, to join as soon as it leads")
     if not w.of_generation and running:
         return say(Action.AWAIT_SEED, f"stopped: data of an older generation waits until {holder} leads")
+    if w.of_generation:
+        return say(Action.WAIT, f"waiting: {holder}, has not proved its quorum yet")
     return say(Action.WAIT, f"waiting: {holder}, does not lead yet; this node keeps its data until then")
 
 
@@ -755,8 +770,9 @@ def silent(w: Words) -> list[str]:
 
 
 def then_18(w: Words) -> Decision:
-    quiet = ", ".join(silent(w)) or "nobody"
-    grace = f"reports awaited from {quiet}, grace {w.seen.limits.staleness:.0f} s"
+    quiet = ", ".join(silent(w))
+    awaited = f"reports awaited from {quiet}, " if quiet else ""
+    grace = f"{awaited}grace {w.seen.limits.staleness:.0f} s"
     return say(Action.WAIT, f"waiting: too few voters remain ({who_is_lost(w)}); {grace}")
 
 
@@ -800,6 +816,8 @@ def account(w: Words, server: Server) -> str:
     )
     if w.server_dead(server):
         return f"{w.name(server)} is terminated, had last reported {held}"
+    if report is not None and report.holds is Holds.EMPTY and report.data is not None:
+        return f"{w.name(server)} stands still by its promise, with {held}"
     if report is not None and report.holds is Holds.EMPTY:
         return f"{w.name(server)} reports an empty disk{aside}"
     return f"{w.name(server)} reports {held}"
@@ -840,6 +858,12 @@ def then_21(w: Words) -> Decision:
     return say(Action.CREATE, f"{text}: creating generation {w.record.generation + 1}")
 
 
+def standing_still(w: Words) -> list[Report]:
+    """Members that a person's command stopped, and whose data counts."""
+    reports = [w.reports[i] for i in w.living if i in w.reports]
+    return [r for r in reports if r.holds is Holds.EMPTY and r.data is not None and w.counts(r.identity)]
+
+
 def row_22(w: Words) -> bool:
     return True
 
@@ -851,6 +875,7 @@ def then_22(w: Words) -> Decision:
     if w.holdings:
         (epoch, zxid), best, _ = w.holdings[0]
         ways.append(f"`zkboot reseed` keeps what {best} holds ({zxid:#x} of epoch {epoch})")
+    ways += [f"`zkboot reseed` on {r.instance_id} keeps its {r.data.zxid:#x}" for r in standing_still(w) if r.data]
     if backup is not None and not isinstance(backup, Unknown):
         ways.append(f"`zkboot restore {backup.name}` goes back to {backup.zxid:#x}, {backup.age:.0f} s old")
     ways.append("`zkboot create --accept-data-loss` begins with an empty tree")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from zkboot import record as records
 from zkboot.actions import Act, act, put_report, says
-from zkboot.errors import DONE, FAILED, HALTED, WAITING, Stale, UnknownFact
+from zkboot.errors import DONE, FAILED, HALTED, WAITING, Stale, ZkbootError
 from zkboot.model import Action, Decision, DiskState, Holds, Mode, Observation, Quorum, State, Unknown
 from zkboot.notes import Notes
 from zkboot.observe import Seen, learn, observe
@@ -19,7 +19,7 @@ Say = Callable[["Turn"], None]
 # Rows that wait for a server, this node's or another's, to get on: that is watched without AWS.
 WATCHED_ROWS = (5, 6, 8, 16, 17)
 IDLE = (Action.WAIT, Action.HALT, Action.HEALTHY)
-GLANCE = 0.05  # seconds between two looks at the servers
+GLANCE = 0.05  # seconds between two looks at the servers, longer the longer it lasts
 
 
 class Turn(NamedTuple):
@@ -54,14 +54,14 @@ def turn(world: World, settings: Settings, say: Say = silence) -> Turn:
     try:
         notes = Notes(world)
         found, decision = look(world, settings, notes)
-    except (Stale, UnknownFact) as e:
+    except ZkbootError as e:
         return Turn(None, Decision(row=0, action=Action.WAIT, reason=str(e)), str(e))
     try:
         sentence = carry_out(world, settings, notes, found, decision, say)
         return Turn(found.observation, decision, sentence)
     except Stale as e:
         return Turn(found.observation, decision, str(e), beaten=True)
-    except UnknownFact as e:
+    except ZkbootError as e:
         return Turn(None, Decision(row=0, action=Action.WAIT, reason=str(e)), str(e))
 
 
@@ -208,9 +208,10 @@ def rest(world: World, settings: Settings, latest: Turn) -> None:
         world.clock.sleep(settings.timing.turn_pause)
         return
     watched = watch_addresses(seen)
-    before = glance(world, watched, seen)
+    before, pause = glance(world, watched, seen), GLANCE
     while world.clock.monotonic() < end and glance(world, watched, seen) == before:
-        world.clock.sleep(GLANCE)
+        world.clock.sleep(pause)
+        pause = min(pause * 1.3, 1.0)
 
 
 def watch_addresses(seen: Observation) -> frozenset[str]:
@@ -234,7 +235,7 @@ def wait(world: World, settings: Settings, say: Say) -> int:
         try:
             found, decision = look(world, settings, Notes(world))
             latest = Turn(found.observation, decision, decision.reason)
-        except (Stale, UnknownFact) as e:
+        except ZkbootError as e:
             latest = Turn(None, Decision(row=11, action=Action.WAIT, reason=str(e)), str(e))
         if latest.decision.action is Action.HALT:
             say(latest)
@@ -243,8 +244,16 @@ def wait(world: World, settings: Settings, say: Say) -> int:
             return DONE
         say(latest)
         if world.clock.monotonic() >= end:
+            say(gave_up(world, settings, latest))
             return FAILED
         world.clock.sleep(settings.timing.turn_pause)
+
+
+def gave_up(world: World, settings: Settings, latest: Turn) -> Turn:
+    """The last sentence of a wait in vain, with what the group's own activity log gives as the reason."""
+    reason = learn(world.group.activity)
+    told = f"; the group says: {reason}" if isinstance(reason, str) and reason else ""
+    return latest._replace(sentence=f"gave up after {settings.timing.bootstrap_timeout:.0f} s {latest.sentence}{told}")
 
 
 def bootstrap(world: World, settings: Settings, say: Say) -> int:
@@ -270,7 +279,7 @@ def leave(world: World, settings: Settings, say: Say) -> int:
         settings.timing.bootstrap_timeout,
         gone,
     )
-    return DONE if gone(latest) else latest.exit_code
+    return DONE if gone(latest) else max(latest.exit_code, WAITING)
 
 
 def gone(latest: Turn) -> bool:

@@ -29,8 +29,9 @@ from tests.scenarios.test_steps import HEALING
 # What a seed goes through, from nothing to the end of its launch hook.
 CREATION = (
     "register", "report joining", "create", "witness", "secret", "build", "fence", "fence on disk", "release", "configure",
-    "start", "prove", "set created", "let in",
+    "start", "prove", "let in",
 )  # fmt: skip
+COUNTING = ("set created",)  # by whoever first sees the voters reach a majority of the target
 JOINING = ("report joining", "claim", "release", "set up", "configure", "start", "reconfigure", "report membership", "let in")
 CREATION_AGAIN = ("create again",)
 BY_DEFAULT = {("before", "build", "kill"), ("after", "create", "lost"), ("after", "start", "frozen")}
@@ -42,7 +43,7 @@ LATER = "before:create:pause"
 
 def test_no_step_is_left_out() -> None:
     """Each named step of the code is one at which a story here, or one of healing or of a reseed, stops a zkboot."""
-    assert steps_in_code() == {*CREATION, *CREATION_AGAIN, *JOINING, *HEALING, *BRINGING_BACK}
+    assert steps_in_code() == {*CREATION, *COUNTING, *CREATION_AGAIN, *JOINING, *HEALING, *BRINGING_BACK}
 
 
 def each(steps: Iterable[str], whats: Iterable[str], by_default: set[tuple[str, str, str]]) -> list[Any]:
@@ -90,6 +91,22 @@ def others_wait(region: Region, zk: Group, seed: Machine, let_go_on: Callable[[]
     if before:
         now = record(zk)
         assert (now["seed"], now["generation"]) == (before["seed"], before["generation"]), "nobody takes the seed's place"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("what", ["kill", "lost"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_whoever_counts_the_voters_is_stopped(region: Region, when: str, what: str) -> None:
+    order = f"{when}:{COUNTING[0]}:{'kill' if what == 'kill' else 'pause'}"
+    zk = region.group(3, environment=Orders(dict.fromkeys(range(3), order)))
+    stopped = region.wait_until(lambda: [m for m in zk.living if m.stopped_at_step], "one sees a majority of the target")
+    if what == "lost":
+        region.lose(stopped[0])
+        for machine in zk.living:
+            machine.kill_zkboot()
+    with every_write_kept(zk):
+        zk.wait_serving(3, LONG)
+    created_once(zk)
 
 
 @pytest.mark.long

@@ -20,12 +20,14 @@ def unknown_on_error() -> Iterator[None]:
 
 
 def read_text(path: str) -> str | None:
-    """A small file's text, None when there is no such file. Raises OSError."""
+    """A small file's text, None when there is no such file. A link is not followed: the server's user may write in its folders,
+    and root reads them. Raises OSError."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    with open(descriptor, encoding="utf-8", errors="replace") as file:
+        return file.read()
 
 
 def exists(path: str) -> bool:
@@ -102,4 +104,7 @@ def _give_to_owner_of(folder: str, file: int | str) -> None:
     """The server runs as a user of its own and must be able to rewrite what zkboot, as root, puts into its folders."""
     if os.geteuid() == 0:
         owner = os.stat(folder)
-        os.chown(file, owner.st_uid, owner.st_gid)
+        if isinstance(file, int):
+            os.chown(file, owner.st_uid, owner.st_gid)
+        else:
+            os.chown(file, owner.st_uid, owner.st_gid, follow_symlinks=False)

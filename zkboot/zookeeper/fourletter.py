@@ -72,11 +72,17 @@ def add_mntr(peer: Peer, answer: str) -> Peer | None:
 
 
 def _connect(endpoint: Endpoint) -> socket.socket | None:
-    connection = socket.socket(socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET, socket.SOCK_STREAM)
-    connection.setblocking(False)
-    if connection.connect_ex(endpoint) in (0, errno.EINPROGRESS):
-        return connection
-    connection.close()
+    """A connection under way; None where there can be none (refused, no such name, no descriptor left)."""
+    connection = None
+    try:
+        connection = socket.socket(socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        if connection.connect_ex(endpoint) in (0, errno.EINPROGRESS):
+            return connection
+    except OSError:
+        pass
+    if connection is not None:
+        connection.close()
     return None
 
 

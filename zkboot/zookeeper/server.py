@@ -48,7 +48,7 @@ class NodeServer:
     def _own_mode(self) -> Mode:
         node = self._settings.node
         server_id = files.read_text(f"{node.data_dir}/myid")
-        own = configuration.own_server(node.conf_dir, int(server_id)) if server_id else None
+        own = configuration.own_server(node.conf_dir, int(server_id)) if server_id and server_id.strip().isdecimal() else None
         if own is None:
             return Mode.NONE
         endpoint = own.address, own.client_port
