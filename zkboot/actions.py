@@ -528,7 +528,8 @@ def withdraw(a: Act) -> str | None:
     """Take an `empty` promise back: `joining`, then the record's revision raised, then what the disk holds."""
     report_joining(a)
     amend_record(a, lambda record: record, "raise")
-    release(a)
+    if a.words.of_generation:
+        release(a)
     return None
 
 

@@ -560,7 +560,9 @@ def promise_is_over(w: Words) -> bool:
     """The promised disk holds data again, of this generation, or of the one before whose successor died with its seed."""
     if not w.promised or w.seen.disk.state is not DiskState.DATA or w.record is None or w.group is None:
         return False
-    before = w.record.state is not State.CREATED and w.seed_gone and w.counts(w.seen.disk.identity)
+    # In the second case the data may be told, and seed or join anew; started as it is it may never be: its generation is over.
+    told_empty = w.own_report is not None and w.own_report.holds is Holds.EMPTY
+    before = told_empty and w.record.state is not State.CREATED and w.seed_gone and w.counts(w.seen.disk.identity)
     return w.of_generation or before
 
 

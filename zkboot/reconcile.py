@@ -12,7 +12,7 @@ from zkboot.observe import Seen, learn, observe
 from zkboot.policy import decide
 from zkboot.settings import Settings
 from zkboot.steps import step
-from zkboot.words import Words
+from zkboot.words import TOO_FEW, Words
 from zkboot.world import World
 
 Say = Callable[["Turn"], None]
@@ -78,13 +78,14 @@ def look(world: World, settings: Settings, notes: Notes) -> tuple[Seen, Decision
 
 
 def note(world: World, settings: Settings, notes: Notes, decision: Decision) -> None:
-    """Time the conditions that hold. One whose beginning S3's clock cannot date begins with the next turn."""
+    """Time the conditions that hold. That too few voters remain is weighed against S3's clock: undated, it begins with the next
+    turn."""
     if not notes.is_new(decision.noted):
         notes.note(decision.noted, 0.0)
         return
     found = learn(lambda: world.store.get(records.record_key(settings.cluster)))
     if isinstance(found, Unknown):
-        notes.note(tuple(c for c in decision.noted if not notes.is_new((c,))), 0.0)
+        notes.note(tuple(c for c in decision.noted if c != TOO_FEW or not notes.is_new((c,))), 0.0)
         return
     # Without a record nobody weighs a report: any date serves.
     notes.note(decision.noted, found.date if found else 0.0)
