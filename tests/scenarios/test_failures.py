@@ -3,7 +3,7 @@
 import pytest
 
 from tests.lab.group import Group
-from tests.scenarios.story import LONG, created_once, every_write_kept, holder, launched, newest, says, servers_of
+from tests.scenarios.story import LONG, created_once, every_write_kept, holder, launched, newest, record, says, servers_of
 
 
 def test_leader_killed(zk: Group) -> None:
@@ -46,6 +46,7 @@ def test_the_leader_hangs_while_its_machine_lives(zk: Group) -> None:
 
 @pytest.mark.parametrize("reused", [True, pytest.param(False, marks=pytest.mark.long)], ids=["address-reused", "another-address"])
 def test_an_instance_is_terminated_and_replaced(zk: Group, reused: bool) -> None:
+    generation = record(zk)["generation"]
     zk.region.autoscaling.reuse_addresses = reused
     dead = zk.leader()
     dead_id = holder(zk, dead)
@@ -56,7 +57,7 @@ def test_an_instance_is_terminated_and_replaced(zk: Group, reused: bool) -> None
         zk.wait_serving(3)
     assert (replacement.address == dead.address) is reused
     assert replacement.said(rf"joined as server \d, replacing {dead_id} \({dead.instance_id} is terminated\)")
-    created_once(zk)
+    created_once(zk, generation)
     zk.region.autoscaling.reuse_addresses = True
 
 
@@ -88,6 +89,7 @@ def test_two_zkboots_at_once_on_a_node(zk: Group) -> None:
 @pytest.mark.parametrize("seconds", [600.0, pytest.param(-600.0, marks=pytest.mark.long)], ids=["ahead", "behind"])
 def test_clocks_ten_minutes_off(zk: Group, seconds: float) -> None:
     """Two of three and the newcomer: dead, claimed and valid are told by AWS's clocks."""
+    generation = record(zk)["generation"]
     one, other, lost = zk.living
     for machine in (one, other):
         machine.skew_clock(seconds)
@@ -101,6 +103,6 @@ def test_clocks_ten_minutes_off(zk: Group, seconds: float) -> None:
         one.power_on()
         other.power_on()
         zk.wait_serving(3)
-    created_once(zk)
+    created_once(zk, generation)
     for machine in zk.living:
         machine.set_environment(ZKBOOT_LAB_CLOCK_OFFSET=None)

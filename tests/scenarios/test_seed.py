@@ -102,7 +102,8 @@ def test_whoever_counts_the_voters_is_stopped(region: Region, when: str, what: s
     stopped = region.wait_until(lambda: [m for m in zk.living if m.stopped_at_step], "one sees a majority of the target")
     if what == "lost":
         region.lose(stopped[0])
-        for machine in zk.living:
+        for machine in zk.living:  # they may be at the same step
+            machine.stop_at_step("before:nothing:kill")
             machine.kill_zkboot()
     with every_write_kept(zk):
         zk.wait_serving(3, LONG)
@@ -131,6 +132,7 @@ def test_zkboot_is_killed_when_it_creates_again(region: Region, when: str) -> No
     ("when", "step", "what"), each(JOINING, ("kill", "lost"), {("after", "claim", "kill"), ("before", "reconfigure", "lost")})
 )
 def test_a_joiner_at_each_step_of_its_joining(zk: Group, when: str, step: str, what: str) -> None:
+    generation = record(zk)["generation"]
     zk.plan.environment[len(zk.machines)] = f"{when}:{step}:{'kill' if what == 'kill' else 'pause'}"
     with every_write_kept(zk):
         new = launched(zk)
@@ -140,5 +142,5 @@ def test_a_joiner_at_each_step_of_its_joining(zk: Group, when: str, step: str, w
         if what == "lost":
             zk.region.lose(joiner)
         zk.wait_serving(3, LONG)
-    created_once(zk)
+    created_once(zk, generation)
     assert joiner.instance_id in str(record(zk)["members"]) or what == "lost"
