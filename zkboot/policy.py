@@ -625,11 +625,10 @@ def row_12(w: Words) -> bool:
 
 
 def then_12(w: Words) -> Decision:
+    lost = f"cluster {w.seen.cluster} has no record, but there is {remains(w)}"
+    back = f"`aws s3api list-object-versions --bucket … --prefix control/{w.seen.cluster}/record.json` shows what it was"
     return say(
-        Action.HALT,
-        f"halted: cluster {w.seen.cluster} has no record, but there is {remains(w)}; the record is lost, and "
-        f"nothing is created over what may "
-        "exist. Put the record back: `aws s3api list-object-versions` shows the older versions of the object",
+        Action.HALT, f"halted: {lost}; the record is lost, and nothing is created over what may exist. Put it back: {back}"
     )
 
 

@@ -96,7 +96,8 @@ def a_report_that_is_no_longer_true_is_replaced(f: Facts, d: Decision) -> bool:
     ):
         return True
     assert f.record is not None
-    before = f.record.state is not State.CREATED and f.seed_gone and f.matters(f.disk.identity)
+    told_empty = f.own is not None and f.own.holds is Holds.EMPTY
+    before = told_empty and f.record.state is not State.CREATED and f.seed_gone and f.matters(f.disk.identity)
     if f.promised and f.holds_data and (f.disk_is_ours or before):
         return d.action is Action.WITHDRAW
     joining = f.own is not None and f.own.holds is Holds.JOINING and not f.fenced_creation

@@ -50,7 +50,7 @@ def a_conflict_names_both(f: Facts, d: Decision) -> bool:
 @invariant(Action.HALT)
 def a_halt_gives_the_command(f: Facts, d: Decision) -> bool:
     """A halt over what is lost gives the exact command that goes on, or how to put back what is missing."""
-    return conflicting(f) or "`zkboot " in d.reason
+    return conflicting(f) or "`zkboot " in d.reason or ("`aws s3api " in d.reason and f.seen.record is None)
 
 
 @invariant(Action.HALT)
