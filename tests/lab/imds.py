@@ -63,8 +63,11 @@ class Imds:
         request.send_header("Content-Length", str(len(body)))
         if request.command == "PUT" and status == 200:
             request.send_header(TTL, request.headers[TTL])
-        request.end_headers()
-        request.wfile.write(body)
+        try:
+            request.end_headers()
+            request.wfile.write(body)
+        except ConnectionError:
+            request.close_connection = True  # who asked is gone: killed, or out of patience
 
     def put(self, request: BaseHTTPRequestHandler) -> tuple[int, str]:
         seconds = request.headers.get(TTL, "")
