@@ -63,7 +63,7 @@ class Act(NamedTuple):
 def act(a: Act) -> str:
     """Carry out `a.decision`; returns the sentence that tells it.
 
-    Raises Stale, UnknownFact, Damaged.
+    Raises Stale, UnknownFact.
     """
     effect = EFFECTS.get(a.decision.action)
     said = effect(a) if effect else None
@@ -160,8 +160,11 @@ def with_claim(a: Act, record: Record) -> Record:
     server_id = held if held is not None else next(free, None)
     if server_id is None:
         raise Stale(f"waiting: no server id from {first} to 255 is free; lower ensemble.id_offset")
-    mine = Claim(a.me.instance_id, a.me.address, a.me.zone, a.words.group.date if a.words.group else 0.0)
-    return record._replace(members={**members, server_id: mine})
+    return record._replace(members={**members, server_id: own_claim(a)})
+
+
+def own_claim(a: Act) -> Claim:
+    return Claim(a.me.instance_id, a.me.address, a.me.zone, a.words.group.date if a.words.group else 0.0)
 
 
 def ids_in_use(a: Act) -> set[int]:
@@ -194,7 +197,6 @@ def create(a: Act) -> str | None:
     """Name this node the seed: of the first generation, or of the next when a creation died with its seed."""
     old = a.words.record
     write_report(a, Holds.JOINING)
-    me = Claim(a.me.instance_id, a.me.address, a.me.zone, a.words.group.date if a.words.group else 0.0)
     new = Record(
         revision=old.revision if old else 0,
         nonce="",
@@ -206,7 +208,7 @@ def create(a: Act) -> str | None:
         started=False,
         created=old.created if old else (),
         zk_epoch=old.zk_epoch + EPOCH_MARGIN if old else 0,
-        members={a.settings.ensemble.id_offset + 1: me},
+        members={a.settings.ensemble.id_offset + 1: own_claim(a)},
     )
     if old:
         replace_record(a, new, "create again")
@@ -218,18 +220,23 @@ def create(a: Act) -> str | None:
 
 def reseed(a: Act) -> str | None:
     """Name this node, which holds the most, the seed of the next generation; its disk is built by the next turn."""
-    record, archive = a.record, a.words.holdings[0][2]
+    archive = a.words.holdings[0][2]
     write_report(a, Holds.JOINING)
-    new = record._replace(
-        generation=record.generation + 1,
-        state=State.RESEEDING,
+    replace_record(a, next_generation(a, State.RESEEDING, archive.name if archive else ""), "reseed")
+    return None
+
+
+def next_generation(a: Act, state: State, source: str) -> Record:
+    """The record that names this node the seed of the next generation, above every epoch known; a command is done with it."""
+    return a.record._replace(
+        generation=a.record.generation + 1,
+        state=state,
         seed=a.me.instance_id,
         started=False,
         zk_epoch=highest_epoch(a) + EPOCH_MARGIN,
-        source=archive.name if archive else "",
+        source=source,
+        intent=None,
     )
-    replace_record(a, new, "reseed")
-    return None
 
 
 def highest_epoch(a: Act) -> int:

@@ -8,7 +8,7 @@ does nothing else until the intent is carried out or withdrawn. It goes on once 
 import uuid
 
 from zkboot import record as records
-from zkboot.actions import EPOCH_MARGIN, Act, highest_epoch, id_of, password, put_report, put_secrets
+from zkboot.actions import Act, id_of, next_generation, password, put_report, put_secrets, replace_record
 from zkboot.errors import FAILED, Halted, ZkbootError
 from zkboot.model import (
     Action,
@@ -85,8 +85,9 @@ def intend(world: World, settings: Settings, found: Seen, command: str, live: bo
             f"this node's data is of {seen.disk.identity}, and generation {max(record.created)} was created since: "
             "run it on a member that has that (`zkboot plan` says who holds what)"
         )
+    group = Words(seen).group
     with step("intend"):
-        intent = Intent(command, me, "", Words(seen).group.date if Words(seen).group else 0.0)  # type: ignore[union-attr]
+        intent = Intent(command, me, "", group.date if group else 0.0)
         record, _ = records.replace(world.store, settings.cluster, record._replace(intent=intent), found.etag)
     if isinstance(quorum, Quorum):
         wake(world, settings, found, quorum)
@@ -102,13 +103,12 @@ def known_record(found: Seen) -> Record:
 
 def wake(world: World, settings: Settings, found: Seen, quorum: Quorum) -> None:
     """Members that serve look at AWS only when something changed: a configuration put again as it is counts as a change."""
-    act = Act(
-        world, settings, found.observation, Words(found.observation), found.etag, Decision(1, Action.OBEY, ""), lambda: None
-    )
     leader = quorum.configuration.server(quorum.leader)
     assert leader is not None
     with step("wake"):
-        world.server.reconfigure(leader.address, password(act), Change((leader,), (), quorum.configuration.version))
+        world.server.reconfigure(
+            leader.address, password(acting(world, settings, found)), Change((leader,), (), quorum.configuration.version)
+        )
 
 
 def follow(world: World, settings: Settings, say: Say, record: Record) -> None:
@@ -160,21 +160,18 @@ def name_seed(world: World, settings: Settings, intended: Record) -> None:
     if record.intent is None or record.intent != intended.intent:
         raise Refused(WITHDRAWN)
     command = record.intent.command
-    words = Words(seen)
-    act = Act(world, settings, seen, words, found.etag, Decision(1, Action.OBEY, ""), lambda: None)
+    act = acting(world, settings, found)
     with step("report joining"):
-        put_report(world, settings, seen, words, Holds.JOINING)
-    new = record._replace(
-        generation=record.generation + 1,
-        state=State.RESEEDING if command == "reseed" else State.CREATING,
-        seed=seen.me.instance_id,
-        started=False,
-        zk_epoch=highest_epoch(act) + EPOCH_MARGIN,
-        source=ACCEPTED if command == "create" else "",
-        intent=None,
-    )
-    with step("name seed"):
-        records.replace(world.store, settings.cluster, new, found.etag)
+        put_report(world, settings, seen, act.words, Holds.JOINING)
+    reseeds = command == "reseed"
+    new = next_generation(act, State.RESEEDING if reseeds else State.CREATING, "" if reseeds else ACCEPTED)
+    replace_record(act, new, "name seed")
+
+
+def acting(world: World, settings: Settings, found: Seen) -> Act:
+    """What the actions work with, for a command instead of a turn."""
+    seen = found.observation
+    return Act(world, settings, seen, Words(seen), found.etag, Decision(1, Action.OBEY, ""), lambda: None)
 
 
 def abort(world: World, settings: Settings) -> str:
@@ -208,6 +205,10 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     own = next((s for s in view.configuration.servers if s.address == me.address), None)
     if own is None:
         raise Refused(f"the ensemble at {through} has no server at {me.address}: this node is no member of it")
+    if found is None and view.identity is not None:
+        raise Refused(
+            f"the ensemble at {through} belongs to cluster {view.identity.cluster_id}, whose record is missing: put it back"
+        )
     record = found[0] if found is not None else adopted_record(world, settings, me, view, disk)
     identity = Identity(record.cluster_id, record.generation)
     # Only whoever wrote the record may find its ensemble without the identity that the proof puts there.
