@@ -120,6 +120,7 @@ def put_report(world: World, settings: Settings, seen: Observation, words: Words
         revision=words.record.revision if words.record else 0,
         data=disk.data if holds in (Holds.DATA, Holds.EMPTY) else None,
         archives=disk.archives,
+        read=seen.date,
         etag=old.etag if old else "",
     )
     return records.write_report(world.store, settings.cluster, report)
@@ -173,14 +174,6 @@ def ids_in_use(a: Act) -> set[int]:
     for report in a.words.reports.values():
         configurations += [c for c in (report.data.committed, report.data.pending) if c] if report.data else []
     return {s.id for c in configurations for s in c.servers}
-
-
-def password_if_told(a: Act) -> str | None:
-    """None while the parameter store does not tell: a member's configuration holds the digest already."""
-    try:
-        return a.world.store.secret(a.settings.aws.secret)
-    except UnknownFact:
-        return None
 
 
 def password(a: Act) -> str:
@@ -383,12 +376,15 @@ def start(a: Act, secret: str | None) -> None:
         a.world.server.start()
 
 
-def start_own(a: Act) -> str | None:
-    """With AWS away the super digest in place is kept."""
-    secret = None
+def start_own(a: Act) -> str:
+    """With AWS away, or the parameter out of reach, the super digest in place is kept: a member's configuration holds it."""
+    secret, kept = None, ""
     if a.words.record is not None:
         look_again(a)
-        secret = password_if_told(a)
+        try:
+            secret = a.world.store.secret(a.settings.aws.secret)
+        except UnknownFact as e:
+            kept = f"; the super digest in place is kept, for {e}"
     data, disk = a.seen.disk.data, a.seen.disk
     if disk.promised:
         release(a)
@@ -406,10 +402,10 @@ def start_own(a: Act) -> str | None:
         with step("set up"):
             a.world.disk.build_joiner(disk.identity, a.words.own_id, with_me_watching(known, a.words.own_id, a.me.address))
     start(a, secret)
-    return None
+    return a.decision.reason + kept
 
 
-def restart(a: Act) -> str | None:
+def restart(a: Act) -> str:
     stop(a)
     return start_own(a)
 
@@ -454,10 +450,12 @@ def address_of(configuration: Configuration, server_id: int) -> str:
     return server.address
 
 
-def let_in(a: Act) -> str | None:
+def let_in(a: Act) -> str:
+    hook = a.settings.aws.launch_hook
     with step("let in"):
-        a.world.group.complete(a.settings.aws.launch_hook)
-    return None
+        completed = a.world.group.complete(hook)
+    stays = f"; no hook {hook} waits for it: where the group goes on saying Pending:Wait, correct aws.launch_hook"
+    return a.decision.reason + ("" if completed else stays)
 
 
 def leave(a: Act) -> str | None:
@@ -549,12 +547,20 @@ def obey(a: Act) -> str | None:
     """
     intent, report = a.record.intent, a.words.own_report
     assert intent is not None
-    stop(a)
     keeps = intent.command == "reseed" and intent.instance_id == a.me.instance_id
+    if keeps and (serving := others_serving(a)):
+        # What they acknowledge until they stop must be in what the ensemble goes on with.
+        return f"{a.decision.reason}, after the others: {', '.join(map(str, serving))} still serve"
+    stop(a)
     holds = says(a.seen) if keeps else Holds.EMPTY
     if report is None or report.holds is not holds or report.revision != a.record.revision:
         write_report(a, holds)
     return None
+
+
+def others_serving(a: Act) -> list[int]:
+    own = a.words.own_server
+    return sorted(a.words.quorum.serving - ({own.id} if own else set())) if a.words.quorum else []
 
 
 def not_available(a: Act) -> str | None:

@@ -95,9 +95,29 @@ COMMANDS = {
         "serving, this takes its data and its place in and starts it. Asks for the cluster's name.",
         "zkboot adopt --through 10.0.0.5",
     ),
+    "backup": Help(
+        "copy what this node holds into the bucket, and read it back",
+        "A hot backup of this node, now: its newest whole snapshot and the logs after it, every checksum verified, in one\n"
+        "archive, whose manifest comes last and makes it a backup. No write is delayed. Where nothing was written since the\n"
+        "newest backup, that one is marked as still current instead. Without a quorum it copies all the same, and says so.\n"
+        "With --scheduled, which the timer of every node calls, only when one is due and this node is the one to make it.",
+        "zkboot backup",
+    ),
+    "backups": Help(
+        "list the backups",
+        "Each with its age, the last transaction in it, its size, and when it was read back whole. The exit code is 1 when a\n"
+        "manifest cannot be read.",
+        "zkboot backups --json",
+    ),
+    "verify": Help(
+        "read a backup back to its last record",
+        "Every byte of the archive against its checksums, the snapshot and every record in it, and that none is missing\n"
+        "between them. What is found whole is marked as verified; what is not is named, with the offset.",
+        "zkboot verify 20261122T104700Z",
+    ),
     "version": Help("show the version", "", "zkboot version"),
 }
-LATER = ("backup", "backups", "verify", "restore", "pause", "resume")
+LATER = ("restore", "pause", "resume")
 
 
 class Ended(BaseException):
@@ -203,6 +223,14 @@ def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument("--quiet", action="store_true", help="say nothing when all is well (the timer's way)")
     if name == "plan":
         parser.add_argument("--why", action="store_true", help="say of every row above the one that matched why it did not")
+    if name == "backup":
+        parser.add_argument(
+            "--scheduled", action="store_true", help="only when one is due and it is this node's turn (the timer's way)"
+        )
+    if name == "verify":
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("name", metavar="NAME", nargs="?", help="as zkboot backups lists it")
+        which.add_argument("--latest", action="store_true", help="the newest one, as without a name")
     if name not in ("reseed", "create", "adopt"):
         return
     parser.add_argument("--confirm", metavar="CLUSTER", default="", help="the cluster's name, instead of typing it when asked")

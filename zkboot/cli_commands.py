@@ -4,15 +4,13 @@ import argparse
 import gc
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from zkboot import __version__, say
 from zkboot.clock import NodeClock
-from zkboot.errors import DONE, UsageError, ZkbootError
+from zkboot.errors import DONE, FAILED, SettingsError, UsageError
 from zkboot.lock import node_lock
 from zkboot.settings import load, load_with_origins
 from zkboot.settings_keys import EXTRA, KEYS, Settings
@@ -20,8 +18,6 @@ from zkboot.settings_keys import EXTRA, KEYS, Settings
 if TYPE_CHECKING:
     from zkboot.reconcile import Turn
     from zkboot.world import World
-
-UNITS = ("zkboot-recover.timer", "zkboot-backup.timer")
 
 
 def wait(options: argparse.Namespace) -> int:
@@ -125,15 +121,55 @@ def _confirm(options: argparse.Namespace, settings: Settings, effect: str) -> No
         raise UsageError(f"nothing was done: to confirm give the cluster's name, --confirm {settings.cluster}")
 
 
+def backup(options: argparse.Namespace) -> int:
+    from zkboot import backups
+    from zkboot.aws.backups import S3Backups
+
+    settings = load(options.config, options.set)
+    make = backups.scheduled if options.scheduled else backups.typed
+    # A lock of its own: recovery goes on beside a copy that takes its time.
+    with node_lock(f"{settings.node.state_dir}/backup", 0.0, _speaker(options), NodeClock()):
+        make(world(settings), S3Backups(settings), settings, _speaker(options))
+    return DONE
+
+
+def backups(options: argparse.Namespace) -> int:
+    from zkboot.aws.backups import S3Backups
+    from zkboot.backup import table
+
+    settings = load(options.config, options.set)
+    listed = table.read(S3Backups(settings), settings.backup.prefix)
+    text = table.as_json(listed) if options.json else table.as_text(listed)
+    if text:
+        print(text)
+    return FAILED if listed.unreadable else DONE
+
+
+def verify(options: argparse.Namespace) -> int:
+    from zkboot import backups
+    from zkboot.aws.backups import S3Backups
+
+    settings = load(options.config, options.set)
+    store = S3Backups(settings)
+    backups.verify(store, settings, backups.chosen(store, settings, options.name), os.uname().nodename, _speaker(options))
+    return DONE
+
+
 def version(options: argparse.Namespace) -> int:
     print(json.dumps({"version": __version__}) if options.json else f"zkboot {__version__}")
     return DONE
 
 
 def timers(options: argparse.Namespace) -> int:
-    settings = load(options.config, options.set)
-    started = _enable_units() if settings.node.service == "systemd" else _write_timers(settings)
-    _speaker(options)(f"recovery every {_period(settings.timing.recover_interval)} ({started})")
+    from zkboot import ending, timers
+
+    try:
+        settings = load(options.config, options.set)
+    except SettingsError as error:
+        # What is wrong with them `wait` has said. Once they are mended, recovery must find that by itself.
+        raise SettingsError(timers.without_settings()) from error
+    enabled = timers.enable(settings)
+    _speaker(options)(ending.ending(settings, backups=timers.BACKUP in enabled))
     return DONE
 
 
@@ -202,39 +238,3 @@ def _value(settings: Settings, key: str) -> object:
     for name in key.split("."):
         value = getattr(value, name)
     return value
-
-
-def _enable_units() -> str:
-    systemctl = shutil.which("systemctl")
-    if systemctl is None:
-        raise ZkbootError(
-            'systemctl is not on this machine, and node.service is "systemd": set it to "process", or use the image'
-        )
-    known = [unit for unit in UNITS if _run(systemctl, "cat", unit).returncode == 0]
-    if UNITS[0] not in known:
-        raise ZkbootError(f"{UNITS[0]} is not installed on this machine; it is part of the image (make ami)")
-    enabled = _run(systemctl, "enable", "--now", *known)
-    if enabled.returncode != 0:
-        raise ZkbootError(f"systemctl enable --now {' '.join(known)} failed: {enabled.stderr.strip()}; zkboot runs as root")
-    return ", ".join(known)
-
-
-def _run(*command: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-
-
-def _write_timers(settings: Settings) -> str:
-    """What the supervisor of a process machine reads: seconds from one recover to the next."""
-    path = os.path.join(settings.node.state_dir, "timers")
-    try:
-        os.makedirs(settings.node.state_dir, mode=0o700, exist_ok=True)
-        with open(path + ".tmp", "w", encoding="utf-8") as file:
-            json.dump({"schema": 1, "recover_interval": settings.timing.recover_interval}, file)
-        os.replace(path + ".tmp", path)
-    except OSError as error:
-        raise ZkbootError(f"{path}: cannot be written: {error.strerror}; zkboot runs as root") from error
-    return path
-
-
-def _period(seconds: float) -> str:
-    return "minute" if seconds == 60 else f"{seconds:g} s"

@@ -52,6 +52,7 @@ def report_to_json(report: Report) -> bytes:
             "revision": report.revision,
             "data": _data_to_json(report.data) if report.data else None,
             "archives": [_archive_to_json(archive) for archive in report.archives],
+            "read": report.read,
         }
     )
 
@@ -245,7 +246,9 @@ def _intent(intent: Field) -> Intent:
 
 
 def _report(document: Field) -> Report:
-    f = document.fields("schema", "instance_id", "address", "holds", "identity", "server_id", "revision", "data", "archives")
+    f = document.fields(
+        "schema", "instance_id", "address", "holds", "identity", "server_id", "revision", "data", "archives", "read"
+    )
     return Report(
         instance_id=f["instance_id"].text(),
         address=f["address"].text(),
@@ -255,6 +258,7 @@ def _report(document: Field) -> Report:
         revision=f["revision"].whole(),
         data=f["data"].optional(_data),
         archives=tuple(_archive(entry) for entry in f["archives"].items()),
+        read=f["read"].instant(),
     )
 
 

@@ -48,7 +48,8 @@ def _open(path: str) -> int:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ZkbootError(f"{path}: the node's lock cannot be opened: {error.strerror}; zkboot runs as root") from error
+        advice = "zkboot runs as root, and node.state_dir must be on a disk to write on"
+        raise ZkbootError(f"{path}: the node's lock cannot be opened: {error.strerror}; {advice}") from error
 
 
 def _taken(lock: int) -> bool:

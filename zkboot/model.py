@@ -162,6 +162,7 @@ class Report(NamedTuple):
     revision: int  # the record's when this was written; 0 without a record
     data: Data | None
     archives: tuple[Archive, ...]
+    read: float = 0.0  # S3's clock before the disk was read; the report may be written, and land, much later
     etag: str = ""
     modified: float = 0.0
 
@@ -289,6 +290,7 @@ class Observation(NamedTuple):
     server: Process
     quorum: Quorum | None | Unknown
     foreign: Foreign | None = None
+    date: float = 0.0  # S3's clock when the record was read, which is before the own disk was; 0 without a record
     held: Mapping[str, Held] = {}
     restarts: int = 0  # of the own server since the last quorum
 

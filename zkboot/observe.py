@@ -1,7 +1,7 @@
 """Gather one turn's facts. I/O without opinion: what could not be learned is `Unknown`, and nothing is decided here.
 
-The order of reading is the judge's: the record first, then EC2, then two complete passes over the reports that
-return the same ETags.
+The order of reading is the judge's: the record first, then the own disk, whose age the record's answer tells, then EC2, then two
+complete passes over the reports that return the same ETags.
 Whoever then compares-and-sets that very revision of the record has judged nobody who could go on meanwhile.
 """
 
@@ -52,21 +52,24 @@ def learn(ask: Callable[[], T]) -> T | Unknown:
 def observe(world: World, settings: Settings, notes: Notes) -> Seen:
     """One pass over the world. Raises UnknownFact only when this node cannot even learn who it is."""
     me = who(world, notes)
+    found = learn(lambda: records.read_dated(world.store, settings.cluster))
+    record, etag, date = (found, "", 0.0) if isinstance(found, Unknown) else (found or (None, "", 0.0))
     disk, server = world.disk.read(), world.server.process()
     taken = learn(world.metadata.taken)
-    found = learn(lambda: records.read(world.store, settings.cluster))
-    record: Record | None | Unknown = found if isinstance(found, Unknown) else (found[0] if found else None)
-    etag = found[1] if isinstance(found, tuple) and not isinstance(found, Unknown) else ""
-    members = record.members.values() if isinstance(record, Record) else ()
-    group = learn(lambda: world.group.describe(frozenset({me.instance_id, *(c.instance_id for c in members)})))
+    named = named_in(record) if isinstance(record, Record) else frozenset()
+    # Voters of an older configuration may be known by their reports alone; whose those are was read the turn before.
+    asked = named | {me.instance_id, *notes.state.get("reporters", ())}
+    group = learn(lambda: world.group.describe(asked))
     quorum, foreign = look(world, me, disk, record, group)
+    reports = read_reports(world, settings, me, quorum)
+    notes.state["reporters"] = [] if isinstance(quorum, Quorum) or isinstance(reports, Unknown) else sorted(reports)
     seen = Observation(
         me=me,
         limits=settings.limits(),
         cluster=settings.cluster,
         taken=taken,
         record=record,
-        reports=read_reports(world, settings, me, quorum),
+        reports=reports,
         group=group,
         witnesses=(),
         backup=None,
@@ -74,6 +77,7 @@ def observe(world: World, settings: Settings, notes: Notes) -> Seen:
         server=server,
         quorum=quorum,
         foreign=foreign,
+        date=date,
         held=notes.held(),
         restarts=int(notes.state.get("restarts", 0)),
     )
@@ -86,6 +90,12 @@ def observe(world: World, settings: Settings, notes: Notes) -> Seen:
         elif again is not None:
             return observe(world, settings, notes)
     return Seen(seen, etag)
+
+
+def named_in(record: Record) -> frozenset[str]:
+    """The instances on whose life a decision may rest; a seed, or a person's node, may hold no server id."""
+    person = {record.intent.instance_id} if record.intent else set()
+    return frozenset({*(c.instance_id for c in record.members.values()), record.seed, *person}) - {""}
 
 
 def who(world: World, notes: Notes) -> Me:

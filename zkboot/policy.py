@@ -25,7 +25,7 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import ALONE, NO_QUORUM, REGISTERED, TOO_FEW, Words, absent, majority, tolerance
+from zkboot.words import ALONE, NO_QUORUM, REGISTERED, TOO_FEW, Words, absent, majority, tolerance, too_few_at
 
 ACCEPTED = "accept-data-loss"  # the record's source when a person had an empty tree created in place of what was
 
@@ -51,22 +51,23 @@ def noted(w: Words) -> tuple[str, ...]:
     """The conditions whose duration later turns weigh: those true now, and those held so far whose truth is unknown now."""
     held = w.seen.held
     if isinstance(w.seen.quorum, Unknown):
-        return tuple(name for name in held if name not in (NO_QUORUM, TOO_FEW))
+        return tuple(name for name in held if name != NO_QUORUM and not name.startswith(TOO_FEW))
     found = []
     if w.quorum is None:
-        readable = w.record is not None and not isinstance(w.seen.reports, Unknown) and w.group is not None
-        found = [NO_QUORUM] + ([TOO_FEW] if (w.too_few if readable else TOO_FEW in held) else [])
+        readable = not isinstance(w.seen.reports, Unknown) and w.group is not None
+        found = [NO_QUORUM]
+        if w.record is not None and readable:
+            found += [too_few_at(w.record.revision)] if w.too_few else []
+        else:
+            found += [name for name in held if name.startswith(TOO_FEW)]
     elif waits_alone(w):
         found = [ALONE]
     if w.record is None or w.group is None or not w.group.lists_me:
         return (*found, *(name for name in held if name.startswith(absent(""))))
     # One that EC2 still lists as terminated counts too: it forgets such an instance later, and then nothing must begin anew.
     listed = w.group.instances
-    gone = (
-        c.instance_id
-        for c in w.record.members.values()
-        if c.instance_id not in listed or listed[c.instance_id].state == "terminated"
-    )
+    holders = {c.instance_id for c in w.record.members.values()} | {h for v in w.voters if (h := w.instance_of(v)) is not None}
+    gone = (i for i in sorted(holders) if i not in listed or listed[i].state == "terminated")
     return (*found, *(absent(i) for i in gone))
 
 
@@ -403,6 +404,13 @@ def row_8(w: Words) -> bool:
     return w.quorum is not None
 
 
+def what_is_archived(w: Words) -> str:
+    identity = w.seen.disk.identity
+    if w.seen.disk.state is DiskState.DAMAGED:
+        return "its damaged disk"
+    return f"its data of generation {identity.generation}" if identity else "what its disk holds"
+
+
 def then_8(w: Words) -> Decision:
     assert w.quorum is not None and w.record is not None
     if w.seen.taken is True:
@@ -410,11 +418,7 @@ def then_8(w: Words) -> Decision:
     server, disk = w.seen.server, w.seen.disk
     ready = server.running and w.claimed_id is not None and w.of_generation and disk.state is not DiskState.DAMAGED
     if not ready:
-        old = (
-            ""
-            if disk.state is DiskState.EMPTY or w.of_generation
-            else f"; its data of {w.seen.disk.state} state is archived first"
-        )
+        old = "" if disk.state is DiskState.EMPTY or w.of_generation else f"; {what_is_archived(w)} is archived first"
         return say(Action.JOIN, f"joining the ensemble led by server {w.quorum.leader}{old}")
     if not w.in_step(w.seen.me.address):
         if server.age > w.patience and not w.serves:
@@ -535,14 +539,17 @@ def then_9(w: Words) -> Decision:
 
 
 def pending_is_lost(w: Words) -> bool:
-    """Too few of the pending configuration's voters remain, or no other could have committed it."""
+    """So many of the pending configuration's voters are dead that nobody can commit it, or no other could have committed it.
+
+    A voter that reports `empty` may come back with its disk, and no compare-and-set stands between its start and this one's.
+    """
     data = w.seen.disk.data
     assert data is not None and data.pending is not None
     pending = data.pending.voters
     if data.committed is not None and [v.id for v in data.committed.voters] == [w.own_id]:
         return True
     known = w.record is not None and w.group is not None and not isinstance(w.seen.reports, Unknown)
-    return known and sum(not w.lost(v) for v in pending) < majority(len(pending))
+    return known and sum(not w.server_dead(v) for v in pending) < majority(len(pending))
 
 
 def row_10(w: Words) -> bool:
@@ -761,7 +768,7 @@ def then_17(w: Words) -> Decision:
 
 
 def row_18(w: Words) -> bool:
-    held = w.seen.held.get(TOO_FEW)
+    held = w.found_too_few
     return held is None or held.seconds <= w.seen.limits.staleness or bool(silent(w))
 
 
@@ -812,16 +819,18 @@ def account(w: Words, server: Server) -> str:
     holder = w.instance_of(server)
     report = w.reports.get(holder) if holder else None
     held = f"{report.data.zxid:#x}" if report is not None and report.data is not None else "nothing"
-    aside = (
-        f", with {report.archives[-1].zxid:#x} in its archive {report.archives[-1].name}" if report and report.archives else ""
-    )
     if w.server_dead(server):
         return f"{w.name(server)} is terminated, had last reported {held}"
     if report is not None and report.holds is Holds.EMPTY and report.data is not None:
         return f"{w.name(server)} stands still by its promise, with {held}"
     if report is not None and report.holds is Holds.EMPTY:
-        return f"{w.name(server)} reports an empty disk{aside}"
+        return f"{w.name(server)} reports an empty disk{in_archive(report)}"
     return f"{w.name(server)} reports {held}"
+
+
+def in_archive(report: Report) -> str:
+    newest = report.archives[-1] if report.archives else None
+    return f", with {newest.zxid:#x} in its archive {newest.name}" if newest else ""
 
 
 def row_20(w: Words) -> bool:
@@ -870,7 +879,7 @@ def row_22(w: Words) -> bool:
 
 
 def then_22(w: Words) -> Decision:
-    lost = "; ".join(account(w, v) for v in w.voters if w.lost(v)) or "every disk of the generation"
+    lost = "; ".join([account(w, v) for v in w.voters if w.lost(v)] or ["every disk of the generation"]) + besides(w)
     cluster, backup = w.seen.cluster, w.seen.backup
     ways = []
     if w.holdings:
@@ -883,6 +892,20 @@ def then_22(w: Words) -> Decision:
     return say(
         Action.HALT,
         f"halted: too few voters of cluster {cluster} remain (lost: {lost}), and a person must choose: {'; '.join(ways)}",
+    )
+
+
+def besides(w: Words) -> str:
+    """What the living that are no voters report: an empty disk, or data that was given up when a later generation was created."""
+    voters = {w.instance_of(v) for v in w.voters}
+    reports = [w.reports[i] for i in w.living if i in w.reports and i not in voters]
+    text = "".join(
+        f"; {r.instance_id} reports an empty disk{in_archive(r)}" for r in reports if r.holds is Holds.EMPTY and r.data is None
+    )
+    return text + "".join(
+        f"; {r.instance_id} reports {r.data.zxid:#x} of generation {r.identity.generation}, older than the last one created"
+        for r in reports
+        if r.data is not None and r.identity is not None and not w.counts(r.identity)
     )
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from zkboot import record as records
 from zkboot.actions import Act, act, put_report, says
-from zkboot.errors import DONE, FAILED, HALTED, WAITING, Stale, ZkbootError
+from zkboot.errors import DONE, FAILED, HALTED, WAITING, SettingsError, Stale, ZkbootError
 from zkboot.model import Action, Decision, DiskState, Holds, Mode, Observation, Quorum, State, Unknown
 from zkboot.notes import Notes
 from zkboot.observe import Seen, learn, observe
@@ -20,6 +20,7 @@ Say = Callable[["Turn"], None]
 WATCHED_ROWS = (5, 6, 8, 16, 17)
 IDLE = (Action.WAIT, Action.HALT, Action.HEALTHY)
 GLANCE = 0.05  # seconds between two looks at the servers, longer the longer it lasts
+ASK_GROUP = 30.0  # seconds from one look into the group's activity log to the next
 
 
 class Turn(NamedTuple):
@@ -50,10 +51,12 @@ def silence(latest: Turn) -> None:
 
 def turn(world: World, settings: Settings, say: Say = silence) -> Turn:
     """One reconciliation. Never raises for what the world does; the sentence says it. `say` is called before a step that ends the
-    machine; what is said anyway after the turn is the caller's."""
+    machine; what is said anyway after the turn is the caller's. Raises SettingsError: waiting would not mend them."""
     try:
         notes = Notes(world)
         found, decision = look(world, settings, notes)
+    except SettingsError:
+        raise
     except ZkbootError as e:
         return Turn(None, Decision(row=0, action=Action.WAIT, reason=str(e)), str(e))
     try:
@@ -85,7 +88,7 @@ def note(world: World, settings: Settings, notes: Notes, decision: Decision) -> 
         return
     found = learn(lambda: world.store.get(records.record_key(settings.cluster)))
     if isinstance(found, Unknown):
-        notes.note(tuple(c for c in decision.noted if c != TOO_FEW or not notes.is_new((c,))), 0.0)
+        notes.note(tuple(c for c in decision.noted if not c.startswith(TOO_FEW) or not notes.is_new((c,))), 0.0)
         return
     # Without a record nobody weighs a report: any date serves.
     notes.note(decision.noted, found.date if found else 0.0)
@@ -231,11 +234,14 @@ def glance(world: World, addresses: frozenset[str], seen: Observation) -> dict[s
 
 def wait(world: World, settings: Settings, say: Say) -> int:
     """Until as many instances are registered as the group desires, or a record or a quorum exists."""
-    end = world.clock.monotonic() + settings.timing.bootstrap_timeout
+    begun = asked = world.clock.monotonic()
+    reason = ""
     while True:
         try:
             found, decision = look(world, settings, Notes(world))
             latest = Turn(found.observation, decision, decision.reason)
+        except SettingsError:
+            raise
         except ZkbootError as e:
             latest = Turn(None, Decision(row=11, action=Action.WAIT, reason=str(e)), str(e))
         if latest.decision.action is Action.HALT:
@@ -243,26 +249,57 @@ def wait(world: World, settings: Settings, say: Say) -> int:
             return HALTED
         if latest.observation is not None and latest.decision.row not in (7, 11, 13):
             return DONE
-        say(latest)
-        if world.clock.monotonic() >= end:
-            say(gave_up(world, settings, latest))
+        over = world.clock.monotonic() - begun >= settings.timing.bootstrap_timeout
+        if over or world.clock.monotonic() - asked >= ASK_GROUP:
+            asked, reason = world.clock.monotonic(), of_the_missing(world, latest)
+        latest = latest._replace(sentence=latest.sentence + reason)
+        if over:
+            say(gave_up(settings, latest, " and created nothing"))
             return FAILED
+        say(latest)
         world.clock.sleep(settings.timing.turn_pause)
 
 
-def gave_up(world: World, settings: Settings, latest: Turn) -> Turn:
-    """The last sentence of a wait in vain, with what the group's own activity log gives as the reason."""
+def of_the_missing(world: World, latest: Turn) -> str:
+    """Why instances are missing: where the group has not launched them, what its own activity log says; else where to look."""
+    group = Words(latest.observation).group if latest.observation is not None else None
+    if latest.decision.row != 13 or group is None:
+        return ""
+    if group.desired <= sum(bool(i.lifecycle) for i in group.instances.values()):
+        return "; /var/log/cloud-init-output.log on each of these tells why"
     reason = learn(world.group.activity)
-    told = f"; the group says: {reason}" if isinstance(reason, str) and reason else ""
-    return latest._replace(sentence=f"gave up after {settings.timing.bootstrap_timeout:.0f} s {latest.sentence}{told}")
+    if isinstance(reason, Unknown):
+        return f"; what the group says to that is unknown ({reason.why})"
+    return f"; the group says: {reason}" if reason else "; the group's activity log names no launch that failed"
+
+
+def gave_up(settings: Settings, latest: Turn, result: str = "") -> Turn:
+    """The last sentence of a wait in vain."""
+    why = latest.sentence.removeprefix("waiting: ")
+    return latest._replace(sentence=f"gave up after {settings.timing.bootstrap_timeout:.0f} s{result}: {why}")
 
 
 def bootstrap(world: World, settings: Settings, say: Say) -> int:
     """Until this node serves as a member and the group may count it."""
-    latest = repeat(
-        world, settings, say, settings.timing.bootstrap_timeout, lambda t: settled(t) or t.decision.action is Action.HALT
-    )
-    return FAILED if latest.exit_code == WAITING else latest.exit_code
+    timeout = settings.timing.bootstrap_timeout
+    latest = repeat(world, settings, news(say), timeout, lambda t: settled(t) or t.decision.action is Action.HALT)
+    if latest.exit_code != WAITING:
+        return latest.exit_code
+    say(gave_up(settings, latest._replace(sentence=latest.sentence + of_the_missing(world, latest))))
+    return FAILED
+
+
+def news(say: Say) -> Say:
+    """`say`, without the `healthy` that follows a deed at once: the deed was the end, and a boot's last line is `timers`'s."""
+    before = Action.WAIT
+
+    def tell(latest: Turn) -> None:
+        nonlocal before
+        if latest.decision.action is not Action.HEALTHY or before in IDLE:
+            say(latest)
+        before = Action.WAIT if latest.beaten else latest.decision.action
+
+    return tell
 
 
 def recover(world: World, settings: Settings, say: Say) -> int:

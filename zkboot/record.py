@@ -25,9 +25,15 @@ def report_key(cluster: str, instance_id: str) -> str:
 
 def read(store: Store, cluster: str) -> tuple[Record, str] | None:
     """The record and its ETag; None when the store says that there is none. Raises UnknownFact, NewerSchema."""
+    found = read_dated(store, cluster)
+    return found[:2] if found else None
+
+
+def read_dated(store: Store, cluster: str) -> tuple[Record, str, float] | None:
+    """As `read`, with the store's clock at the answer."""
     key = record_key(cluster)
     stored = store.get(key)
-    return None if stored is None else (documents.record_of_json(stored.body, key), stored.etag)
+    return None if stored is None else (documents.record_of_json(stored.body, key), stored.etag, stored.date)
 
 
 def create(store: Store, cluster: str, record: Record) -> tuple[Record, str]:
@@ -68,9 +74,9 @@ def _resolve(
     if found_etag == etag:
         raise error  # nothing happened yet; an unanswered write may still be under way
     if record.revision > new.revision:
-        was = f"whether its revision {new.revision} was this one is not known"
-        raise UnknownFact(f"{key} is at revision {record.revision} already: {was}; looking again") from error
-    raise Stale(f"{key} was changed by another, revision {record.revision} is there now; looking again") from error
+        was = f"whether its revision {new.revision} was this node's is not known"
+        raise UnknownFact(f"other nodes wrote {key}, revision {record.revision} by now: {was}; looking again") from error
+    raise Stale(f"another node was first to write {key}, revision {record.revision} by now; looking again") from error
 
 
 def read_report(store: Store, cluster: str, instance_id: str) -> Report | None:

@@ -1,4 +1,5 @@
-"""One sentence for each turn, on standard output: a line when it changes, and one each half minute while it stays."""
+"""One sentence for each turn, on standard output: a line when it changes, one each half minute while it stays, no sentence twice
+within that time."""
 
 import json
 import time
@@ -27,17 +28,18 @@ class Say:
         self._monotonic = monotonic
         self._sentence = ""
         self._since = 0.0
-        self._said = 0.0
+        self._said: dict[str, float] = {}  # when each sentence of the last half minute was said
 
     def __call__(self, sentence: str, **facts: object) -> None:
         now = self._monotonic()
         if sentence != self._sentence:
-            self._sentence, self._since, self._said = sentence, now, now
-        elif now - self._said >= REPEAT:
-            self._said = now
-            facts["seconds"] = round(now - self._since)
-        else:
+            self._sentence, self._since = sentence, now
+        self._said = {said: at for said, at in self._said.items() if now - at < REPEAT}
+        if sentence in self._said:
             return
+        self._said[sentence] = now
+        if now > self._since:
+            facts["seconds"] = round(now - self._since)
         self._stream.write(self._write(time.time(), sentence, facts) + "\n")
         self._stream.flush()
 

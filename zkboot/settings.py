@@ -143,10 +143,11 @@ def _build(given: Mapping[str, Any], extra: Mapping[str, Any], problems: Mapping
 
 def _resolve(settings: Settings) -> Settings:
     """The settings with what an empty string stands for, where that follows from other settings."""
-    node, aws, prefix = settings.node, settings.aws, f"/zkboot/{settings.cluster}/"
+    node, aws, backup, prefix = settings.node, settings.aws, settings.backup, f"/zkboot/{settings.cluster}/"
     return settings._replace(
         node=node._replace(data_log_dir=node.data_log_dir or node.data_dir),
         aws=aws._replace(secret=aws.secret or prefix + "super", witness=aws.witness or prefix + "cluster-id"),
+        backup=backup._replace(prefix=backup.prefix or f"backups/{settings.cluster}/", bucket=backup.bucket or aws.bucket),
     )
 
 

@@ -46,6 +46,16 @@ def _is_url(text: str) -> bool:
     return text.startswith(("http://", "https://")) and len(text) > len("https://") and " " not in text and text.isprintable()
 
 
+def _is_metadata(text: str) -> bool:
+    authority = text.removeprefix("http://").rstrip("/")
+    port = "80" if authority.endswith("]") or ":" not in authority else authority.rpartition(":")[2]
+    return text.startswith("http://") and _is_word(authority) and "/" not in authority and port.isdecimal()
+
+
+def _is_prefix(text: str) -> bool:
+    return _is_word(text) and not text.startswith("/") and not (text + "/").startswith("control/")
+
+
 def _is_heap(text: str) -> bool:
     return text[:-1].isdecimal() and text[-1] in "mMgG"
 
@@ -63,11 +73,15 @@ NAME = Form("1 to 40 of a-z, 0-9 and -", _of(_SMALL, 1, 40))
 BUCKET = Form("a bucket's name (3 to 63 of a-z, 0-9, - and .)", _of(_SMALL + ".", 3, 63))
 PATH = Form("an absolute path without .. or a slash at its end", _is_path)
 URL = Form("http://... or https://...", _is_url)
+METADATA = Form("http://HOST or http://HOST:PORT", _is_metadata)
 WORD = Form("one word", _is_word)
 LINE = Form("one line of text", str.isprintable)
 SERVICE = Form('"systemd" or "process"', ("systemd", "process").__contains__)
 HEAP = Form('a size for -Xmx such as "512m" or "2g"', _is_heap)
 FLAG = Form("options that begin with - (the heap is zookeeper.heap)", lambda text: text.startswith("-") and text[:4] != "-Xmx")
+SSE = Form('"", "AES256" or "aws:kms"', ("", "AES256", "aws:kms").__contains__)
+PREFIX = Form("what keys begin with, such as backups/a/: no slash first, and not below control/", _is_prefix)
+NO_BUCKET, NO_PREFIX = _optional(BUCKET), _optional(PREFIX)
 NO_PATH, NO_URL, NO_WORD, NO_HEAP = _optional(PATH), _optional(URL), _optional(WORD), _optional(HEAP)
 
 
@@ -76,7 +90,7 @@ class Aws(NamedTuple):
     region: Annotated[str, Rule('the region; "" asks the instance metadata', form=NO_WORD)] = ""
     group: Annotated[str, Rule('the Auto Scaling group; "" asks the instance\'s tags, then the group API', form=LINE)] = ""
     endpoint_url: Annotated[str, Rule('another address for every AWS service; "" is AWS\'s own', form=NO_URL)] = ""
-    metadata_endpoint: Annotated[str, Rule("the instance metadata service", form=URL)] = "http://169.254.169.254"
+    metadata_endpoint: Annotated[str, Rule("the instance metadata service", form=METADATA)] = "http://169.254.169.254"
     log_group: Annotated[str, Rule('the CloudWatch log group; "" is none', form=NO_WORD)] = ""
     launch_hook: Annotated[str, Rule("the launch hook, completed when the node serves", form=WORD)] = "zkboot-launch"
     termination_hook: Annotated[str, Rule("the termination hook, completed when the node has left", form=WORD)] = (
@@ -120,8 +134,20 @@ class Zookeeper(NamedTuple):
     max_session_timeout: Annotated[int, Rule("maxSessionTimeout, in milliseconds; 0 is twenty ticks")] = 0
     heap: Annotated[str, Rule("the server's heap; \"\" is computed from the machine's memory", form=NO_HEAP)] = ""
     jvm_flags: Annotated[tuple[str, ...], Rule("more options of the JVM", form=FLAG)] = ()
-    shared_archive: Annotated[str, Rule('a class-data archive (.jsa) for a faster start; "" is none', form=NO_PATH)] = ""
+    shared_archive: Annotated[str, Rule('a class-data archive (.jsa) for a faster start; "" is none', form=NO_PATH)] = (
+        "/opt/zookeeper/zookeeper.jsa"
+    )
     extra: Annotated[Mapping[str, Passed], Rule("any other key of zoo.cfg, passed on as it is")] = {}
+
+
+class Backup(NamedTuple):
+    interval: Annotated[float, Rule("from one backup to the next; 0 is never, else at least 3600")] = 86_400
+    prefix: Annotated[str, Rule('what the keys of backups begin with; "" is backups/<cluster>/', form=NO_PREFIX)] = ""
+    bucket: Annotated[str, Rule('the bucket of backups; "" is aws.bucket', form=NO_BUCKET)] = ""
+    endpoint: Annotated[str, Rule('another address of S3 for backups alone; "" is aws.endpoint_url', form=NO_URL)] = ""
+    profile: Annotated[str, Rule('a profile of /etc/zkboot/credentials, for backups; "" is the instance role', form=NO_WORD)] = ""
+    sse: Annotated[str, Rule('server-side encryption: AES256 or aws:kms; "" is the bucket\'s own', form=SSE)] = ""
+    kms_key: Annotated[str, Rule('the key of aws:kms, which the role may use; "" is the account\'s own', form=NO_WORD)] = ""
 
 
 class Timing(NamedTuple):
@@ -137,7 +163,8 @@ class Timing(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """All of them. An empty `data_log_dir`, `secret` or `witness` has been replaced by what it stands for."""
+    """All of them. An empty `data_log_dir`, `secret`, `witness`, `backup.prefix` or `backup.bucket` has been replaced by what it
+    stands for."""
 
     cluster: Annotated[str, Rule("the ensemble's name", form=NAME)]
     aws: Aws
@@ -145,6 +172,7 @@ class Settings(NamedTuple):
     ensemble: Ensemble = Ensemble()
     zookeeper: Zookeeper = Zookeeper()
     timing: Timing = Timing()
+    backup: Backup = Backup()
 
     @property
     def staleness(self) -> float:
@@ -178,7 +206,14 @@ class Key(NamedTuple):
     rule: Rule
 
 
-SECTIONS: Mapping[str, type] = {"aws": Aws, "node": Node, "ensemble": Ensemble, "zookeeper": Zookeeper, "timing": Timing}
+SECTIONS: Mapping[str, type] = {
+    "aws": Aws,
+    "node": Node,
+    "ensemble": Ensemble,
+    "zookeeper": Zookeeper,
+    "timing": Timing,
+    "backup": Backup,
+}
 EXTRA = "zookeeper.extra"
 
 

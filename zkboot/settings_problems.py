@@ -1,9 +1,10 @@
 """What can be wrong with settings: key by key, in `[zookeeper.extra]`, and between keys. A problem is a sentence for a person."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zkboot.settings_keys import EXTRA, HIGHEST_ID, KEYS, SECTIONS, Key, Node, Settings, Zookeeper
+from zkboot.settings_keys import EXTRA, HIGHEST_ID, KEYS, SECTIONS, Backup, Key, Node, Settings, Zookeeper
 
 # The keys of zoo.cfg that zkboot writes itself, and the setting behind each ("" where there is none: zkboot's rules rest on it).
 WRITTEN: Mapping[str, str] = {
@@ -34,12 +35,28 @@ WRITTEN: Mapping[str, str] = {
 }
 WRITTEN_PREFIXES = ("server.", "group.", "weight.")
 
+SHORTEST_INTERVAL = 3600  # seconds between backups: the timer looks every quarter of an hour
+
 KINDS: Mapping[Any, str] = {
     str: "a string",
     int: "a whole number",
     float: "a number",
     tuple: "a list of strings",
     Mapping: "a table",
+}
+
+
+# What the older tools' settings had, and what to do instead.
+KEYS_OF_AWS = (
+    "zkboot keeps no keys in its settings: remove it; the instance role serves, or write the key into a profile of"
+    " /etc/zkboot/credentials (readable by root alone) and name that in backup.profile"
+)
+OLDER: Mapping[str, str] = {
+    "aws_access_key": KEYS_OF_AWS,
+    "aws_secret_key": KEYS_OF_AWS,
+    "aws_access_key_id": KEYS_OF_AWS,
+    "aws_secret_access_key": KEYS_OF_AWS,
+    "s3_endpoint": "is called backup.endpoint here",
 }
 
 
@@ -79,6 +96,7 @@ def between(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """What no single key shows: the keys concerned, and the problem."""
     yield from _folders(settings.node)
     yield from _ports(settings.zookeeper)
+    yield from _backups(settings.backup)
 
     highest = settings.ensemble.id_offset + settings.ensemble.max_voters
     if highest > HIGHEST_ID:
@@ -101,6 +119,13 @@ def between(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         low, high = getattr(timing, smaller), getattr(timing, greater)
         if low > high:
             yield (f"timing.{smaller}", f"timing.{greater}"), f"{smaller} ({low:g} s) must not be above {greater} ({high:g} s)"
+
+
+def _backups(backup: Backup) -> Iterator[tuple[tuple[str, ...], str]]:
+    if 0 < backup.interval < SHORTEST_INTERVAL:
+        yield ("backup.interval",), f"must be 0 (no backups) or at least {SHORTEST_INTERVAL:g}, not {backup.interval:g}"
+    if backup.kms_key and backup.sse != "aws:kms":
+        yield ("backup.kms_key", "backup.sse"), f'a kms_key is used with sse = "aws:kms" alone, not with "{backup.sse}"'
 
 
 def _folders(node: Node) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -176,6 +201,8 @@ def _unknown(name: str, value: Any) -> str:
     """That a key or section is unknown, with the name that may be meant."""
     import difflib
 
+    if (older := OLDER.get(name.rpartition(".")[2])) is not None:
+        return older
     if name in SECTIONS:
         return f"is a section, not a setting: write [{name}] and its keys below"
     if isinstance(value, dict):
@@ -189,5 +216,9 @@ def _unknown(name: str, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, str):
+        # One line of a log, whatever is in it.
+        text = f'"{value}"' if value.isprintable() else json.dumps(value)
+    else:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else text[:57] + "..."

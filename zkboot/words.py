@@ -11,6 +11,7 @@ from zkboot.model import (
     Data,
     DiskState,
     Group,
+    Held,
     Holds,
     Identity,
     Instance,
@@ -24,7 +25,7 @@ from zkboot.model import (
 )
 
 NO_QUORUM = "no quorum"
-TOO_FEW = "too few voters"
+TOO_FEW = "too few voters"  # how the names of `too_few_at` begin
 ALONE = "one claimant alone"
 REGISTERED = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
 
@@ -32,6 +33,12 @@ REGISTERED = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
 def absent(instance_id: str) -> str:
     """The condition's name: EC2 answers for this node, yet does not know that instance."""
     return f"not listed {instance_id}"
+
+
+def too_few_at(revision: int) -> str:
+    """The condition's name: too few voters remain, as judged at that revision of the record. A lost voter that comes back
+    raises it: what was found or reported before then no longer counts."""
+    return f"{TOO_FEW} at revision {revision}"
 
 
 def majority(voters: int) -> int:
@@ -283,6 +290,11 @@ class Words:
         return len(self.remaining) < majority(len(self.voters))
 
     @cached_property
+    def found_too_few(self) -> Held | None:
+        """For how long this node has found too few voters remaining, at the record's present revision."""
+        return self.seen.held.get(too_few_at(self.record.revision)) if self.record else None
+
+    @cached_property
     def seed_alone(self) -> bool:
         """No disk of the generation has a voter but the seed."""
         assert self.record is not None
@@ -309,19 +321,19 @@ class Words:
         return {h for h in holders if h is not None and not self.dead(h)}
 
     def valid(self, instance_id: str) -> bool:
-        """That member's word counts now: an `empty` always; `data` when written after too few were found, at the
-        record's revision."""
+        """That member's word counts now: an `empty` always; `data` when the disk was read after too few were found, both at
+        the record's revision."""
         assert self.record is not None
         report = self.reports.get(instance_id)
         if report is None:
             return False
         if report.holds is Holds.EMPTY:
             return True
-        since = self.seen.held.get(TOO_FEW)
+        since = self.found_too_few
         return (
             report.holds is Holds.DATA
             and since is not None
-            and report.modified > since.since
+            and report.read > since.since
             and report.revision == self.record.revision
         )
 

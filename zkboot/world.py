@@ -55,8 +55,8 @@ class GroupApi(Protocol):
     def describe(self, instance_ids: frozenset[str]) -> Group:
         """The group, its instances and those named: one answer that includes this node's own instance where EC2 knows it."""
 
-    def complete(self, hook: str) -> None:
-        """Complete the named lifecycle hook of this instance (CONTINUE); no hook waiting is no error."""
+    def complete(self, hook: str) -> bool:
+        """Complete the named lifecycle hook of this instance (CONTINUE); False when it does not wait (any more)."""
 
     def heartbeat(self, hook: str) -> None:
         """Keep the named hook waiting a little longer."""

@@ -67,8 +67,7 @@ def class_archive(home: Path) -> Path:
     if not archive.exists():
         print(f"making the class-data archive {archive.name} by one run of a server", file=sys.stderr)
         with tempfile.TemporaryDirectory(dir=home, prefix=".training-") as folder:
-            made = train(home, Path(folder))
-            made.rename(archive)
+            train(Path(folder), server_arguments(home, Path(folder))).rename(archive)
     link_to(archive)
     return archive
 
@@ -87,16 +86,8 @@ def java() -> str:
     return str(Path(os.environ["JAVA_HOME"]) / "bin/java") if os.environ.get("JAVA_HOME") else "java"
 
 
-def train(home: Path, folder: Path) -> Path:
-    made = folder / "zookeeper.jsa"
-    ports = dict(zip(("client", "quorum", "election", "admin"), free_ports(4), strict=True))
-    data = folder / "data"
-    data.mkdir()
-    (data / "myid").write_text("1\n")
-    (folder / "zoo.cfg").write_text(SETTINGS.format(data=data, **ports))
-    command = [
-        java(),
-        f"-XX:ArchiveClassesAtExit={made}",
+def server_arguments(home: Path, folder: Path) -> list[str]:
+    return [
         "-Xmx128m",
         "-XX:+UseSerialGC",
         "-cp",
@@ -105,6 +96,17 @@ def train(home: Path, folder: Path) -> Path:
         "org.apache.zookeeper.server.quorum.QuorumPeerMain",
         str(folder / "zoo.cfg"),
     ]
+
+
+def train(folder: Path, arguments: list[str]) -> Path:
+    """The archive, made in the folder by a server with these arguments of java, which name zoo.cfg in the folder."""
+    made = folder / "zookeeper.jsa"
+    ports = dict(zip(("client", "quorum", "election", "admin"), free_ports(4), strict=True))
+    data = folder / "data"
+    data.mkdir()
+    (data / "myid").write_text("1\n")
+    (folder / "zoo.cfg").write_text(SETTINGS.format(data=data, **ports))
+    command = [java(), f"-XX:ArchiveClassesAtExit={made}", *arguments]
     log = folder / "server.log"
     with log.open("w") as output, subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT) as server:
         try:

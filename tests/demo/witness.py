@@ -15,7 +15,8 @@ SHORT = len("i-0123")
 # Waiting is not news; health and the timers are what the demo itself looks for; a race lost is run again at once; a
 # machine that is shut down ends its turn.
 UNTOLD = re.compile(
-    r"waiting|healthy|recovery every|no ensemble to join was seen|.*looking again$|.*changed meanwhile$|zkboot: ended by"
+    r"waiting|healthy|recovery every|serving as|not serving|gave up|no ensemble to join was seen"
+    r"|.*looking again$|.*changed meanwhile$|zkboot: ended by"
 )
 OF_THE_REGION = re.compile(
     r"(?P<who>i-\w+):? (?P<what>launched at .*|is in service|is being taken.*|is shutting down|is terminated)$"

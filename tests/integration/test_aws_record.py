@@ -182,7 +182,7 @@ def test_a_write_that_another_wrote_over_before_its_answer_is_unknown(found: Nod
     others = documents.record_to_json(first._replace(revision=3, nonce="another's"))
     admin = found.region.client("s3")
     found.fault(then_by_another(lambda: admin.put_object(Bucket=BUCKET, Key=KEY, Body=others)), "s3:PutObject", times=1)
-    with pytest.raises(UnknownFact, match="at revision 3 already: whether its revision 2 was this one is not known"):
+    with pytest.raises(UnknownFact, match="revision 3 by now: whether its revision 2 was this node's is not known"):
         records.replace(found.store, CLUSTER, first._replace(started=True), etag)
 
 

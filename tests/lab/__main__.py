@@ -68,6 +68,8 @@ def on_machine(command: str, machine: dict[str, Any], arguments: list[str]) -> i
         return 0
     if machine["power"] == "off":
         raise LabError(f"{machine['instance']} is off")
+    if not (root / "machine.json").exists():
+        raise LabError(f"{machine['instance']} is a whole machine: make lab-shell I={machine['instance']}, and type it there")
     spec = json.loads((root / "machine.json").read_text())
     added = [json.loads((root / name).read_text()) for name in ("environment.json", "boot.json")]
     environment = {**spec["environment"], **added[0], **added[1]}
@@ -79,8 +81,10 @@ def on_machine(command: str, machine: dict[str, Any], arguments: list[str]) -> i
 
 def state_of(wanted: str) -> dict[str, Any]:
     """The state file of the living region, or of the one asked for."""
-    states = [json.loads(path.read_text()) | {"name": path.parent.name} for path in sorted(LAB.glob("127.*/region.json"))]
-    living = [state for state in states if processes.alive(state["pid"]) and wanted in ("", state["name"])]
+    states = [json.loads(path.read_text()) | {"name": path.parent.name} for path in sorted(LAB.glob("1*/region.json"))]
+    # A region in a network of its own is asked for by name, from within.
+    asked = [wanted] if wanted else [state["name"] for state in states if state["name"].startswith("127.")]
+    living = [state for state in states if processes.alive(state["pid"]) and state["name"] in asked]
     if len(living) != 1:
         names = ", ".join(state["name"] for state in living)
         raise LabError(

@@ -42,7 +42,7 @@ FAILED_HEALTH_CHECK = (
 )
 RUNS = ("pending", "running")
 FAILED = ("stopped", "terminated")
-EC2_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48}
+EC2_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 
 
 class Wait(NamedTuple):

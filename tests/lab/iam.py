@@ -74,6 +74,8 @@ def _s3(environ: Mapping[str, Any], query: Mapping[str, str]) -> tuple[str, tupl
         return "ListBucket", (arn,), {"s3:prefix": query["prefix"]} if "prefix" in query else {}
     if method == "GET" and "versions" in query:
         return "ListBucketVersions", (arn,), {"s3:prefix": query["prefix"]} if "prefix" in query else {}
+    if method == "GET" and "uploads" in query:
+        return "ListBucketMultipartUploads", (arn,), {}  # no condition key of S3's tells the prefix
     return "Unknown", (arn,), {}
 
 
@@ -94,7 +96,8 @@ def _resources(service: str, action: str, region: str, fields: Mapping[str, Any]
     here = f"{region}:{ACCOUNT}"
     if service == "ssm":
         names = [fields["Name"]] if "Name" in fields else fields.get("Names", [])
-        return tuple(f"arn:{PARTITION}:ssm:{here}:parameter/{name.lstrip('/')}" for name in names) or ("*",), {}
+        context = {"ssm:Overwrite": str(fields["Overwrite"]).lower()} if "Overwrite" in fields else {}
+        return tuple(f"arn:{PARTITION}:ssm:{here}:parameter/{name.lstrip('/')}" for name in names) or ("*",), context
     if service == "logs" and "logGroupName" in fields:
         stream = fields.get("logStreamName", "")
         return (f"arn:{PARTITION}:logs:{here}:log-group:{fields['logGroupName']}:log-stream:{stream}",), {}

@@ -1,6 +1,6 @@
 """A machine's init: `python -m tests.lab.machine ROOT`, from power-on to power-off.
 
-First boot: the calls that cloud-init makes, one after the other. Then, and at once at every later boot, `recover`, again at
+First boot: what cloud-init runs, the user data's `runcmd`. Then, and at once at every later boot, `recover`, again at
 each tick, and at once when the server ends although it is wanted. All processes of the machine descend from this one.
 Its standard input is the region's: when that closes, the region is gone, and so is the power.
 TERM is an orderly shutdown, USR1 a power cut.
@@ -31,7 +31,7 @@ class Init:
         self.root = root
         self.spec = json.loads((root / "machine.json").read_text())
         self.boot_id = str(uuid.uuid4())
-        self.script: list[list[str]] = []  # calls of the first boot still to come
+        self.script = ""  # of the first boot, while it is still to run
         self.running: dict[int, str] = {}  # pid -> what it is
         self.next_recover = 0.0  # monotonic
         self.server = 0
@@ -40,7 +40,7 @@ class Init:
     def run(self) -> None:
         self.say(f"power on, boot {self.boot_id}")
         if not (self.root / "booted").exists():
-            self.script = list(self.spec["first_boot"])
+            self.script = self.spec["first_boot"]
         (self.root / "booted").touch()
         wake = self.listen()
         while not self.stopping:
@@ -78,13 +78,13 @@ class Init:
         if "script" in at_work:
             return
         if self.script:
-            self.start(self.script.pop(0), "script", "cloud-init-output.log")
+            self.start(["/bin/sh", "-c", self.script], "script", "cloud-init-output.log")
+            self.script = ""
         elif "recover" not in at_work and time.monotonic() >= self.next_recover:
             self.next_recover = time.monotonic() + self.spec["recover_interval"]
-            self.start(["recover", "--quiet"], "recover", "recover.log")
+            self.start([*self.spec["command"], "recover", "--quiet"], "recover", "recover.log")
 
-    def start(self, arguments: list[str], what: str, log: str) -> None:
-        command = [*self.spec["command"], *arguments]
+    def start(self, command: list[str], what: str, log: str) -> None:
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(self.root / log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,10 +15,10 @@ from typing import Any, NamedTuple
 from tests.lab import ensemble, processes
 from tests.lab.errors import LabError, NotPossibleHere
 from tests.lab.network import Network
+from tests.lab.user_data import runcmd, zkboot_toml
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOGS = ("cloud-init-output.log", "recover.log", "machine.log")
-SHUTDOWN_SECONDS = 15.0
 MARKER = ".zkboot-volume"
 
 
@@ -38,6 +39,9 @@ class Site(NamedTuple):
 class Machine:
     """A machine of the lab. Its root folder keeps everything that it has, and after its end its logs."""
 
+    PROGRAM = "tests.lab.machine"  # what it is while it is on; its argument is the root folder
+    SHUTDOWN_SECONDS = 15.0
+
     def __init__(self, site: Site) -> None:
         self.instance_id = site.instance_id
         self.address = site.address
@@ -47,6 +51,7 @@ class Machine:
         self.network = site.network
         self.command = list(site.command)
         self.environment = dict(site.environment) | {processes.MARK: str(site.root), "PYTHONPATH": str(CHECKOUT)}
+        self.environment["PATH"] = f"{site.root}/bin:{site.environment['PATH']}"
         self._init: subprocess.Popen[bytes] | None = None
         self._build(site)
 
@@ -59,11 +64,15 @@ class Machine:
             Path(folder).mkdir(parents=True, exist_ok=True)
         (self.root / "vol" / MARKER).touch()
         (self.root / "etc").mkdir(exist_ok=True)
-        (self.root / "etc/zkboot.toml").write_text(toml(site.settings))
+        (self.root / "etc/zkboot.toml").write_text(zkboot_toml(site.settings))
+        (self.root / "bin").mkdir(exist_ok=True)
+        for name, script in (("zkboot", f'exec {shlex.join(self.command)} "$@"'), ("systemctl", "exit 1  # no systemd here")):
+            (self.root / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+            (self.root / "bin" / name).chmod(0o755)
         (self.root / "environment.json").write_text("{}")
         spec = {
             "command": self.command,
-            "first_boot": [["wait"], ["bootstrap"], ["timers"]],
+            "first_boot": runcmd(),
             "recover_interval": site.recover_interval,
             "run_dir": node["run_dir"],
             "environment": self.environment,
@@ -77,16 +86,13 @@ class Machine:
         return self._init is not None and self._init.poll() is None
 
     def power_on(self) -> None:
-        """Boot. What lives in memory only (/run) starts empty."""
+        """Boot."""
         if self.on:
             raise LabError(f"{self} is on already")
-        run = Path(self.settings["node"]["run_dir"])
-        shutil.rmtree(run, ignore_errors=True)
-        run.mkdir(parents=True)
-        (self.root / "boot.json").unlink(missing_ok=True)
+        self._forget()
         with open(self.root / "machine.log", "ab") as log:
             self._init = subprocess.Popen(
-                self.network.boot([sys.executable, "-m", "tests.lab.machine", str(self.root)]),
+                self.network.boot([sys.executable, "-m", self.PROGRAM, str(self.root)]),
                 cwd=self.root,
                 env=self.environment,
                 stdin=subprocess.PIPE,
@@ -95,6 +101,13 @@ class Machine:
                 start_new_session=True,
             )
         self.network.plug(self._init, self.address)
+
+    def _forget(self) -> None:
+        """What lives in memory only (/run) starts empty."""
+        run = Path(self.settings["node"]["run_dir"])
+        shutil.rmtree(run, ignore_errors=True)
+        run.mkdir(parents=True)
+        (self.root / "boot.json").unlink(missing_ok=True)
 
     def power_cut(self) -> None:
         """Every process at once, without a warning."""
@@ -109,7 +122,7 @@ class Machine:
         if self._init is not None:
             self._init.terminate()
             try:
-                self._init.wait(SHUTDOWN_SECONDS)
+                self._init.wait(self.SHUTDOWN_SECONDS)
             except subprocess.TimeoutExpired:
                 self.power_cut()
             processes.kill_all(self._init.pid, str(self.root))
@@ -318,7 +331,7 @@ class Machine:
     def last_words(self, count: int = 5) -> str:
         """The end of each log, for a failure's message."""
         parts = []
-        for path in [self.root / name for name in LOGS] + [Path(self.settings["node"]["state_dir"]) / "zookeeper.log"]:
+        for path in [self.root / name for name in (*LOGS, "var/zkboot/zookeeper.log")]:
             if path.exists() and (lines := path.read_text(errors="replace").splitlines()):
                 parts.append(f"  {path.name}:\n" + "\n".join(f"    {line[:400]}" for line in lines[-count:]))
         return f"{self}, {'on' if self.on else 'off'}, {self.answer() or 'no answer'}\n" + "\n".join(parts)
@@ -326,13 +339,3 @@ class Machine:
     def answer(self) -> ensemble.Answer | None:
         """What its server says of itself, None when it does not serve."""
         return ensemble.ask(self.address)
-
-
-def toml(tables: Mapping[str, Any], prefix: str = "") -> str:
-    """Settings as TOML: plain values first, then one table after the other. JSON's strings, numbers and lists are TOML's."""
-    plain = [f"{key} = {json.dumps(value)}" for key, value in tables.items() if not isinstance(value, Mapping)]
-    text = "\n".join(plain) + "\n" if plain else ""
-    for key, value in tables.items():
-        if isinstance(value, Mapping):
-            text += f"\n[{prefix}{key}]\n" + toml(value, f"{prefix}{key}.")
-    return text

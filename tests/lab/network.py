@@ -115,10 +115,14 @@ class Namespaces:
         assert init.stdin is not None
         while os.readlink(f"/proc/{init.pid}/ns/net") == os.readlink("/proc/thread-self/ns/net"):
             os.sched_yield()
-        ip(f"link add m{init.pid} type veth peer name eth0 netns {init.pid}", f"link set m{init.pid} master lab up")
-        ip("link set lo up", f"address add {address}/16 dev eth0", "link set eth0 up", prefix=self.typed(init.pid, ()))
+        self.wire(init.pid, address)
         init.stdin.write(b"\n")
         init.stdin.flush()
+
+    def wire(self, init: int, address: str) -> None:
+        """The two ends of a machine's cable."""
+        ip(f"link add m{init} type veth peer name eth0 netns {init}", f"link set m{init} master lab up")
+        ip("link set lo up", f"address add {address}/16 dev eth0", "link set eth0 up", prefix=self.typed(init, ()))
 
     def typed(self, init: int, command: Sequence[str]) -> list[str]:
         return ["nsenter", f"--net=/proc/{init}/ns/net", *command]

@@ -34,7 +34,7 @@ from tests.lab.faults import Fault
 from tests.lab.gateway import Gateway
 from tests.lab.group import Group, GroupPlan
 from tests.lab.iam import ACCOUNT, ADMIN_KEY, ADMIN_SECRET, PARTITION
-from tests.lab.imds import Imds, Tree
+from tests.lab.imds import Imds, Service, Tree
 from tests.lab.machines import CHECKOUT, Machine, Site
 from tests.lab.network import Loopback, Network
 from tests.lab.settings import settings
@@ -60,7 +60,7 @@ class Region:
         self.machines: dict[str, Machine] = {}  # by instance id, the terminated too
         self.groups: dict[str, Group] = {}
         self.story: list[tuple[float, str]] = []  # (seconds since the beginning, sentence)
-        self._imds: dict[str, Imds] = {}
+        self._imds: dict[str, Service] = {}
         self._began = time.monotonic()
         self._stack = ExitStack()
         self._keep = False  # the machines' folders, for whoever looks into a failure
@@ -135,8 +135,7 @@ class Region:
         plan = GroupPlan(name=name, cluster=cluster or name, **options)
         role = self._role(plan)
         ec2 = ec2_backends[ACCOUNT][plan.aws_region]
-        data = {"ImageId": "ami-00000000", "InstanceType": "m7g.large", "IamInstanceProfile": {"Name": role}}
-        template = ec2.create_launch_template(plan.key, "", data, {})
+        template = ec2.create_launch_template(plan.key, "", self._launch_template(plan, role), {})
         group = self.groups[plan.key] = Group(self, plan)
         backend = autoscaling_backends[ACCOUNT][plan.aws_region]
         backend.create_auto_scaling_group(
@@ -162,6 +161,9 @@ class Region:
             backend.create_lifecycle_hook("zkboot-terminate", name, autoscaling.TERMINATING, plan.heartbeat_timeout, "CONTINUE")
         group.scale(size)
         return group
+
+    def _launch_template(self, plan: GroupPlan, role: str) -> dict[str, Any]:
+        return {"ImageId": "ami-00000000", "InstanceType": "m7g.large", "IamInstanceProfile": {"Name": role}}
 
     def _role(self, plan: GroupPlan) -> str:
         """The role of the group's instances, with the very policy that Terraform attaches."""
@@ -195,6 +197,11 @@ class Region:
 
     def _power_on(self, instance: Instance, asg: FakeAutoScalingGroup) -> None:
         group = self.group_of(asg)
+        machine = self.machines[instance.id] = group.machines[instance.id] = self._machine(instance, group)
+        machine.power_on()
+
+    def _machine(self, instance: Instance, group: Group) -> Machine:
+        """What a launch makes, still off."""
         plan = group.plan
         root = self.path / instance.id
         imds = Imds(*self.network.metadata(instance.private_ip), Metadata(self.autoscaling, instance, f"zkboot-{plan.key}"))
@@ -222,8 +229,7 @@ class Region:
             environment=environment,
             recover_interval=tables["timing"]["recover_interval"],
         )
-        machine = self.machines[instance.id] = group.machines[instance.id] = Machine(site)
-        machine.power_on()
+        return Machine(site)
 
     def _power_off(self, instance: Instance) -> None:
         machine = self.machines[instance.id]

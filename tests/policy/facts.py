@@ -11,6 +11,7 @@ from zkboot.model import (
     Data,
     DiskState,
     Group,
+    Held,
     Holds,
     Identity,
     Instance,
@@ -24,7 +25,7 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import TOO_FEW, absent
+from zkboot.words import absent, too_few_at
 
 
 class Facts:
@@ -225,10 +226,10 @@ class Facts:
 
     def has_spoken(self, instance: str) -> bool:
         """`empty`, or `data` written after too few were found, at the record's revision."""
-        report, found = self.reports.get(instance), self.seen.held.get(TOO_FEW)
+        report, found = self.reports.get(instance), self.found_too_few
         if report is None or self.record is None:
             return False
-        fresh = found is not None and report.modified > found.since and report.revision == self.record.revision
+        fresh = found is not None and report.read > found.since and report.revision == self.record.revision
         return report.holds is Holds.EMPTY or (report.holds is Holds.DATA and fresh)
 
     @cached_property
@@ -265,8 +266,12 @@ class Facts:
         return tuple(a for a in self.disk.archives if self.matters(a.identity))
 
     @cached_property
+    def found_too_few(self) -> Held | None:
+        return self.seen.held.get(too_few_at(self.record.revision)) if self.record else None
+
+    @cached_property
     def grace_over(self) -> bool:
-        found = self.seen.held.get(TOO_FEW)
+        found = self.found_too_few
         return found is not None and found.seconds > self.seen.limits.staleness
 
     @cached_property

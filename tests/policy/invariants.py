@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tests.policy.facts import Facts, rank
 from zkboot.model import Action, Decision, DiskState, Holds, State, Unknown
 from zkboot.policy import ACCEPTED
-from zkboot.words import NO_QUORUM, TOO_FEW
+from zkboot.words import NO_QUORUM, TOO_FEW, too_few_at
 
 Holding = Callable[[Facts, Decision], bool]
 
@@ -219,14 +219,14 @@ def only_a_stopped_server_is_started(f: Facts, d: Decision) -> bool:
 
 @invariant(*STARTS)
 def a_pending_configuration_goes_only_when_undecidable(f: Facts, d: Decision) -> bool:
-    """A pending configuration is moved aside only when too few of its voters remain, or no other could have committed it."""
+    """A pending configuration is moved aside only when too few of its voters live, or no other could have committed it."""
     if not d.aside:
         return True
     data = f.disk.data
     if data is None or data.pending is None:
         return False
     alone = data.committed is not None and [v.id for v in data.committed.voters] == [f.id]
-    left = [v for v in data.pending.voters if not f.lost(v)]
+    left = [v for v in data.pending.voters if not f.server_dead(v)]
     return alone or (f.judged and 2 * len(left) <= len(data.pending.voters))
 
 
@@ -419,10 +419,14 @@ def only_a_standing_command_is_obeyed(f: Facts, d: Decision) -> bool:
 
 @invariant()
 def the_clock_of_grace_runs_only_while_too_few_remain(f: Facts, d: Decision) -> bool:
-    """`too few voters` is noted exactly when no quorum is seen and too few remain; while the facts that judge are unknown it
-    stays as it was."""
-    due = (not f.enough) if f.judged else TOO_FEW in f.seen.held
-    return (TOO_FEW in d.noted) == (f.seen.quorum is None and due)
+    """`too few voters` is noted exactly when no quorum is seen and too few remain, for the record's very revision; while the
+    facts that judge are unknown it stays as it was."""
+    before = [name for name in f.seen.held if name.startswith(TOO_FEW)]
+    due = before
+    if f.judged:
+        assert f.record is not None
+        due = [] if f.enough else [too_few_at(f.record.revision)]
+    return [name for name in d.noted if name.startswith(TOO_FEW)] == (due if f.seen.quorum is None else [])
 
 
 @invariant()

@@ -276,8 +276,8 @@ class World:
             revision,
             data,
             node.disk.archives,
-            f"e{next(self.etags)}",
             self.now,
+            f"e{next(self.etags)}",
         )
 
     def told(self, end: str) -> str:

@@ -123,16 +123,18 @@ def speaks_without_freshness(w: Words, instance: str) -> bool:
 
 
 def speaks_at_any_revision(w: Words, instance: str) -> bool:
-    report, since = w.reports.get(instance), w.seen.held.get(TOO_FEW)
-    fresh = report is not None and since is not None and report.modified > since.since
+    report, since = w.reports.get(instance), w.found_too_few
+    fresh = report is not None and since is not None and report.read > since.since
     return report is not None and (report.holds is Holds.EMPTY or (report.holds is Holds.DATA and fresh))
 
 
 def empty_needs_freshness(w: Words, instance: str) -> bool:
-    report, since = w.reports.get(instance), w.seen.held.get(TOO_FEW)
-    return (
-        report is not None and since is not None and report.modified > since.since and report.holds in (Holds.EMPTY, Holds.DATA)
-    )
+    report, since = w.reports.get(instance), w.found_too_few
+    return report is not None and since is not None and report.read > since.since and report.holds in (Holds.EMPTY, Holds.DATA)
+
+
+def found_at_any_revision(w: Words) -> Any:
+    return next((held for name, held in w.seen.held.items() if name.startswith(TOO_FEW)), None)
 
 
 def any_report_speaks(w: Words, instance: str) -> bool:
@@ -224,6 +226,7 @@ HAND_MADE: tuple[Mutant, ...] = (
     word("a server is matched by its id alone", "is_own", own_by_id_alone),
     word("stale data reports count", "valid", speaks_without_freshness),
     word("data reports of an old revision count", "valid", speaks_at_any_revision),
+    word("too few found at an older revision count", "found_too_few", found_at_any_revision),
     word("any report counts", "valid", any_report_speaks),
     word("empty needs freshness", "valid", empty_needs_freshness),
     word("a silent voter is lost", "lost", lost_if_silent),
@@ -283,7 +286,7 @@ HAND_MADE: tuple[Mutant, ...] = (
     helper("dead voters leave whenever they can", "tolerance", lambda serving, voters: -voters),
     helper("nothing is noted", "noted", lambda w: ()),
     row_is("no grace", 18, lambda w: bool(policy.silent(w))),
-    row_is("no reports awaited", 18, lambda w: not policy.lasting(w, TOO_FEW, w.seen.limits.staleness)),
+    row_is("no reports awaited", 18, lambda w: w.found_too_few is None or w.found_too_few.seconds <= w.seen.limits.staleness),
     row_is("no age limit for a backup", 20, policy.backup_is_ahead),
     row_is(
         "row 9 without a look at the promise",

@@ -65,7 +65,7 @@ def a_hung_member_is_restarted(f: Facts, d: Decision) -> bool:
 @invariant()
 def an_undecidable_pending_configuration_is_moved_aside(f: Facts, d: Decision) -> bool:
     """A start without a quorum moves a pending configuration aside that no other could have committed or too few of whose
-    voters remain."""
+    voters live."""
     data = f.disk.data
     if (
         d.action not in (Action.START, Action.RESTART)
@@ -75,7 +75,7 @@ def an_undecidable_pending_configuration_is_moved_aside(f: Facts, d: Decision) -
         or data.pending is None
     ):
         return True
-    left = [v for v in data.pending.voters if not f.lost(v)]
+    left = [v for v in data.pending.voters if not f.server_dead(v)]
     alone = data.committed is not None and [v.id for v in data.committed.voters] == [f.id]
     return d.aside or not (alone or (f.judged and 2 * len(left) <= len(data.pending.voters)))
 

@@ -38,7 +38,7 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import ALONE, NO_QUORUM, TOO_FEW, absent
+from zkboot.words import ALONE, NO_QUORUM, absent, too_few_at
 
 CLUSTER, FOREIGN_CLUSTER = "cluster-of-ours", "cluster-of-others"
 SCOPE = Scope("1", "eu-west-1", "vpc-1", "keepers")
@@ -300,7 +300,7 @@ def report_of(server_id: int, says: str, configuration: str) -> Report | None:
         data=data if holds is Holds.DATA else None,
         archives=(ARCHIVE,) if says == "empty, with an archive" else (),
         etag="e",
-        modified=FOUND - 100.0 if says == "data stale" else FOUND + 50.0,
+        read=FOUND - 100.0 if says == "data stale" else FOUND + 50.0,
     )
 
 
@@ -367,8 +367,10 @@ def observe_alone(s: Alone) -> Observation:
         if r
     }
     held = {NO_QUORUM: Held(PATIENCE[s.no_quorum], FOUND)}
-    if s.too_few != "no":
-        held[TOO_FEW] = Held(PATIENCE[s.too_few], FOUND)
+    if s.too_few == "long, before a raise":
+        held[too_few_at(REVISION - 1)] = Held(PATIENCE["long"], FOUND)
+    elif s.too_few != "no":
+        held[too_few_at(REVISION)] = Held(PATIENCE[s.too_few], FOUND)
     for i, life in lives:
         if life.startswith("not listed"):
             held[absent(instance_id(i))] = Held(PATIENCE["short" if life == "not listed once" else "long"], FOUND)

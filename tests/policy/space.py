@@ -149,7 +149,7 @@ def alone_own_side(record: str) -> Iterator[Alone]:
 
 def alone_other_side(record: str) -> Iterator[Alone]:
     """The members complete, against each kind of this node."""
-    judged = [("no", "none"), ("short", "none"), *(("long", backup) for backup in BACKUPS)]
+    judged = [("no", "none"), ("short", "none"), ("long, before a raise", "none"), *(("long", backup) for backup in BACKUPS)]
     thirds = (
         *(("runs", says) for says in ("nothing", "empty", "joining", "data")),
         ("terminated", "nothing"),
@@ -434,7 +434,7 @@ def draws(random: Random) -> Iterator[Alone]:
             witnesses=random.choice(("none", "one", "unknown")),
             backup=random.choice(BACKUPS),
             no_quorum=random.choice(("short", "long")),
-            too_few=random.choice(("no", "short", "long", "long")),
+            too_few=random.choice(("no", "short", "long", "long", "long, before a raise")),
         )
 
 

@@ -9,22 +9,26 @@ import pytest
 
 from tests.lab.errors import NotReached
 from tests.lab.group import Group
+from tests.lab.network import Network
 from tests.lab.region import LAB, Region
 from tests.scenarios.story import Orders
 
 
 class Stage:
-    """Opens regions. `region()` is a new one; `three()` an ensemble of three, that of the story before where it is whole."""
+    """Opens regions. `region()` is a new one, on loopback where no network is given; `three()` an ensemble of three, that of the
+    story before where it is whole."""
 
     def __init__(self) -> None:
         self._region: Region | None = None
         self._three: Group | None = None
 
-    def region(self) -> Region:
+    def region(self, network: Network | None = None) -> Region:
+        """Raises NotPossibleHere where the machine or the user cannot make that network."""
         self.close()
-        self._region = Region()
-        self._region.__enter__()
-        return self._region
+        region = Region(network)
+        region.__enter__()
+        self._region = region
+        return region
 
     def three(self) -> Group:
         if self._three is None or not self._whole(self._three):

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.faults import Fault
 from tests.lab.group import Group
 from tests.lab.region import Region
-from tests.scenarios.story import created_once, every_write_kept, record
+from tests.scenarios.story import created_once, every_write_kept, record, says
 
 CREATION = (
     "autoscaling:CompleteLifecycleAction",
@@ -59,6 +59,17 @@ def test_a_call_fails_for_a_running_ensemble(zk: Group, call: str, how: str) -> 
     follower = zk.followers()[0]
     with every_write_kept(zk):
         with fault(zk.region, call, how):
+            follower.kill_server()
+            zk.wait_until(lambda: zk.modes()[follower.instance_id] == "follower", "it serves again")
+        zk.wait_serving(3)
+
+
+def test_the_secret_is_denied_while_a_server_starts(zk: Group) -> None:
+    """A member needs nothing of it: what it says of itself is there already."""
+    follower = zk.followers()[0]
+    kept = r"started with its data; the super digest in place is kept, for ssm:GetParameter .*the instance role needs"
+    with every_write_kept(zk):
+        with zk.region.deny("ssm:GetParameter", follower), says(zk.region, kept, follower):
             follower.kill_server()
             zk.wait_until(lambda: zk.modes()[follower.instance_id] == "follower", "it serves again")
         zk.wait_serving(3)

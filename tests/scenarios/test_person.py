@@ -3,8 +3,9 @@
 from kazoo.client import KazooClient
 
 from tests.lab.group import Group
+from tests.lab.machines import Machine
 from tests.lab.region import BUCKET, Region
-from tests.scenarios.story import LONG, created_once, every_write_kept, hear, nobody_serves, record
+from tests.scenarios.story import LONG, created_once, delete_record, every_write_kept, hear, nobody_serves, put_record, record
 
 CONFIRM = ("--confirm", "zk")
 
@@ -88,6 +89,35 @@ def test_an_ensemble_that_others_built_is_adopted_one_member_after_the_other(reg
     with every_write_kept(zk):
         follower.reboot()
         zk.wait_serving(3)
+
+
+def test_an_ensemble_whose_own_record_is_missing_is_not_adopted(zk: Group) -> None:
+    """It is a cluster of zkboot's: a new record over it would name another cluster. Nothing is written before that is seen."""
+    machine, other, _ = zk.living
+    before = record(zk)
+    with every_write_kept(zk):
+        for one in zk.living:
+            one.freeze_zkboot()
+            one.kill_zkboot()  # who takes a turn has the lock, frozen too
+        machine.kill_server()
+        zk.wait_until(lambda: not machine.server_pid, "its server is stopped")
+        lost = delete_record(zk)
+        there, held = zk.region.objects(), told_of_the_ensemble(machine)
+        refused = machine.zkboot("adopt", "--through", other.address, *CONFIRM)
+        assert refused.returncode == 1, refused.stdout
+        assert f"belongs to cluster {before['cluster_id']}, whose record is missing: put it back" in refused.stdout
+        assert zk.region.objects() == there and told_of_the_ensemble(machine) == held and not machine.server_pid
+        put_record(zk, lost)
+        for one in zk.living:
+            one.thaw_zkboot()
+        zk.wait_serving(3)
+    assert record(zk)["cluster_id"] == before["cluster_id"] and record(zk)["generation"] == before["generation"]
+
+
+def told_of_the_ensemble(machine: Machine) -> dict[str, bytes]:
+    """The files by which that machine knows an ensemble."""
+    found = [machine.root / "vol/data/zkboot.json", *(machine.root / "etc/zookeeper").iterdir()]
+    return {path.name: path.read_bytes() for path in found}
 
 
 def forget_zkboot(zk: Group) -> None:

@@ -23,7 +23,7 @@ from tests.scenarios.story import (
     steps_in_code,
     whole_turns_since,
 )
-from tests.scenarios.test_lost_majority import BRINGING_BACK
+from tests.scenarios.test_reseed_seed import BRINGING_BACK
 from tests.scenarios.test_steps import HEALING
 
 # What a seed goes through, from nothing to the end of its launch hook.

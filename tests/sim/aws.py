@@ -65,6 +65,14 @@ class Machine:
     def instance(self) -> Instance:
         return Instance(self.id, self.address, self.zone, self.state, self.lifecycle)
 
+    def told(self, at: float) -> Instance | None:
+        """What EC2 tells of it when its answer is as of that moment."""
+        if not self.known_at <= at < self.ended + KNOWN_AFTER_DEATH:
+            return None
+        if at < self.ended and self.state == "terminated":
+            return self.instance()._replace(state="running")
+        return self.instance()
+
 
 class Fleet:
     """EC2 and the group. `launched(machine)` and `ended(machine)` tell the world to boot a node or end it."""
@@ -73,8 +81,10 @@ class Fleet:
         self._now, self._launched, self._ended = now, launched, ended
         self.machines: dict[str, Machine] = {}
         self.desired = 0
+        self.frozen = False  # the group does nothing, whatever is missing
         self.reuse = False  # addresses of terminated instances are given again
         self.delay: Callable[[], float] = lambda: 0.0  # until EC2 knows a new instance
+        self.lag: Callable[[str], float] = lambda me: 0.0  # how old EC2's answer to that instance is
         self.choose: Callable[[list[Machine]], Machine] = lambda machines: machines[0]
 
     def in_group(self) -> list[Machine]:
@@ -85,6 +95,8 @@ class Fleet:
 
     def work(self) -> None:
         """One pass of the group's own controller."""
+        if self.frozen:
+            return
         for machine in self.in_group():
             if machine.state == "terminated":
                 machine.lifecycle = ""
@@ -114,11 +126,8 @@ class Fleet:
 
     def describe(self, me: str, instance_ids: frozenset[str]) -> Group:
         now = self._now()
-        found = {
-            m.id: m.instance()
-            for m in self.machines.values()
-            if (m.lifecycle or m.id in instance_ids) and m.known_at <= now < m.ended + KNOWN_AFTER_DEATH
-        }
+        asked = [m for m in self.machines.values() if m.lifecycle or m.id in instance_ids]
+        found = {m.id: told for m in asked if (told := m.told(now - self.lag(me)))}
         return Group(self.desired, found, me in found, float(math.floor(now)))
 
     def complete(self, me: str, hook: str) -> bool:

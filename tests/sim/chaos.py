@@ -1,12 +1,12 @@
 """One random schedule: a group of some size, faults for a while, then quiet, in which all must become well by itself."""
 
 import random
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.sim.node import Node
+from tests.sim.faults import Faults
 from tests.sim.simulation import Simulation
+from zkboot import commands
 
 QUIET = 420.0  # seconds of quiet within which all must be well
 ODDS = {
@@ -19,6 +19,8 @@ ODDS = {
     "stale": (0.0, 0.0, 0.2),
     "dies joining": (0.0, 0.0, 0.2),
 }
+MOST_FAULTS = 8
+PARTS = (*(f"fault {number}" for number in range(MOST_FAULTS)), *ODDS, "dropped", "slow", "unknown to EC2", "reused addresses")
 
 
 class Outcome(NamedTuple):
@@ -35,29 +37,34 @@ class Outcome(NamedTuple):
 
 
 class Chaos:
-    """The faults of one schedule; `random` decides them, apart from the simulation's own."""
+    """A schedule of its seed, less the `parts` that are left out of it."""
 
-    def __init__(self, sim: Simulation, seed: int) -> None:
-        self.sim = sim
-        self.random = random.Random(f"chaos {seed}")
-        self.ends: list[Callable[[], None]] = []
+    def __init__(self, sim: Simulation, seed: int, left_out: frozenset[str]) -> None:
+        self.sim, self.seed, self.left_out = sim, seed, left_out
+        self.faults = Faults(sim, seed)
 
     def play(self) -> None:
-        sim, choice = self.sim, self.random.choice
-        self.scale(choice((1, 2, 3, 3, 3, 5)))
-        sim.odds = {what: choice(odds) for what, odds in ODDS.items()}
-        sim.ensemble.drop = choice((0.0, 0.0, 0.02, 0.1))
-        sim.ensemble.slow = choice((0.0, 2.0, 8.0))
+        sim, choice = self.sim, random.Random(f"chaos {self.seed}").choice
+        self.faults.scale(choice((1, 2, 3, 3, 3, 5)))
+        odds = {what: choice(odds) for what, odds in ODDS.items()}
+        sim.odds = {what: 0.0 if what in self.left_out else chance for what, chance in odds.items()}
+        dropped, slow, unknown, reused = choice((0.0, 0.0, 0.02, 0.1)), choice((0.0, 2.0, 8.0)), choice((0, 12)), choice((0, 1))
+        sim.ensemble.drop = 0.0 if "dropped" in self.left_out else dropped
+        sim.ensemble.slow = 0.0 if "slow" in self.left_out else slow
         sim.fleet.choose = sim.random.choice
-        sim.fleet.reuse = choice((True, False))
-        if choice((True, False)):
-            sim.fleet.delay = lambda: sim.random.random() * 12
+        sim.fleet.reuse = bool(reused) and "reused addresses" not in self.left_out
+        if unknown and "unknown to EC2" not in self.left_out:
+            sim.fleet.delay = lambda: sim.random.random() * unknown
         if choice((True, True, False)):
             sim.run(60, sim.settled)
         few = choice((False, True))  # only what takes a quorum away, again and again
-        for _ in range(choice((1, 2, 3, 4, 6, 8))):
-            self.random.choice((self.power_cut, self.power_cut, self.swap, self.wipe))() if few else self.fault()
-            sim.run(self.random.expovariate(1 / choice((0.5, 4, 15))))
+        for number in range(choice((1, 2, 3, 4, 6, MOST_FAULTS))):
+            # Of its own randomness each, so that it is the same when another is left out.
+            self.faults.random = random.Random(f"chaos {self.seed} {number}")
+            seconds = self.faults.random.expovariate(1 / self.faults.random.choice((0.5, 4, 15)))
+            if f"fault {number}" not in self.left_out:
+                self.faults.strike(few)
+            sim.run(seconds)
 
     def quiet(self) -> None:
         sim = self.sim
@@ -66,126 +73,26 @@ class Chaos:
         sim.fleet.delay = lambda: 0.0
         sim.islands = {}
         sim.fleet.desired = sim.fleet.desired or 1
+        self.faults.timely()
         for node in sim.living():
+            sim.interrupt(node)
             node.aws = node.files.mounted = True
             sim.boot(node)
+        self.withdraw()
 
-    # --- faults
-
-    @property
-    def faults(self) -> dict[Callable[[], object], int]:
-        """Each with its weight."""
-        return {
-            self.power_cut: 6,
-            self.stop: 2,
-            self.wipe: 3,
-            self.unmount: 1,
-            self.terminate: 4,
-            self.part: 2,
-            self.aws_away: 2,
-            self.resize: 4,
-            self.damage: 1,
-            self.swap: 2,
-        }
-
-    def fault(self) -> None:
-        self.random.choices(
-            (
-                self.power_cut,
-                self.stop,
-                self.wipe,
-                self.unmount,
-                self.terminate,
-                self.part,
-                self.aws_away,
-                self.resize,
-                self.damage,
-            ),
-            (6, 2, 3, 1, 4, 2, 2, 4, 1),
-        )[0]()
-
-    def some(self) -> list[Node]:
-        nodes = self.sim.living()
-        most = self.random.choice((max(1, (len(nodes) - 1) // 2), len(nodes)))
-        return self.random.sample(nodes, self.random.randint(1, most)) if nodes else []
-
-    def for_a_while(self, end: Callable[[], None]) -> None:
-        self.sim.after(self.random.choice((1.0, 8.0, 30.0)), end)
-
-    def power_cut(self) -> list[Node]:
-        nodes = self.some()
-        for node in nodes:
-            node.tell("power cut")
-            self.sim.power_off(node)
-            self.for_a_while(partial(self.sim.boot, node))
-        return nodes
-
-    def stop(self) -> None:
-        for node in self.some():
-            node.tell("its server is killed")
-            self.sim.ensemble.end(node.address, silent=False)
-
-    def wipe(self) -> None:
-        for node in self.power_cut():
-            if self.random.random() < 0.6:
-                node.tell("its data volume is wiped")
-                node.files.new_volume()
-
-    def swap(self) -> None:
-        """A wrong, empty volume is attached for a while."""
-        for node in self.power_cut():
-            node.tell("an empty volume is attached in place of its own")
-            held = node.files.take_out()
-            self.sim.after(self.random.choice((8.0, 30.0, 45.0)), partial(self.swap_back, node, held))
-
-    def swap_back(self, node: Node, held: dict[str, object]) -> None:
-        if node.gone:
-            return
-        self.sim.power_off(node)
-        back = node.files.put_back(held)
-        node.tell("its own volume is attached again" if back else "the new volume stays")
-        self.sim.after(1.0, partial(self.sim.boot, node))
-
-    def damage(self) -> None:
-        for node in self.power_cut():
-            if self.random.random() < 0.6 and node.files.log is not None:
-                node.tell("its data is damaged")
-                node.files.damaged = True
-
-    def unmount(self) -> None:
-        for node in self.power_cut():
-            node.tell("its data volume is not mounted")
-            node.files.mounted = False
-            self.for_a_while(partial(setattr, node.files, "mounted", True))
-
-    def terminate(self) -> None:
-        for node in self.some():
-            self.sim.fleet.terminate(node.machine)
-
-    def part(self) -> None:
-        nodes = self.some()
-        self.sim.tell(f"--- cut off from the others: {', '.join(n.id for n in nodes)}")
-        self.sim.islands = {n.address: 1 for n in nodes}
-        self.for_a_while(self.sim.islands.clear)
-
-    def aws_away(self) -> None:
-        for node in self.some():
-            node.tell("AWS does not answer")
-            node.aws = False
-            self.for_a_while(partial(setattr, node, "aws", True))
-
-    def resize(self) -> None:
-        self.scale(self.random.choice((1, 2, 3, 4, 5, 7, 0)))
-
-    def scale(self, desired: int) -> None:
-        self.sim.tell(f"--- desired capacity {desired}")
-        self.sim.fleet.desired = desired
+    def withdraw(self) -> None:
+        """A person whose command stands for nobody any more withdraws it, on one node or another."""
+        record, up = self.sim.ledger.record, [n for n in self.sim.living() if n.up]
+        if record is not None and record.intent is not None and up:
+            node = up[-1]
+            self.sim.command(node, "abort", lambda: commands.abort(node.world, self.sim.settings))
+        self.sim.after(7.0, self.withdraw)
 
 
-def run(seed: int) -> Outcome:
+def run(seed: int, left_out: frozenset[str] = frozenset()) -> Outcome:
     """Play one schedule to its end."""
     sim = Simulation(seed, max_voters=random.Random(seed).choice((3, 5, 5)))
-    chaos = Chaos(sim, seed)
+    chaos = Chaos(sim, seed, left_out)
     try:
         chaos.play()
         chaos.quiet()
@@ -211,3 +118,18 @@ def run(seed: int) -> Outcome:
         )
     finally:
         sim.close()
+
+
+def shrunk(seed: int) -> Iterator[tuple[frozenset[str], Outcome]]:
+    """Ever smaller schedules that still fail: one part after the other is left out for good where the failure stays."""
+    left_out: frozenset[str] = frozenset()
+    smaller = True
+    while smaller:
+        smaller = False
+        for part in PARTS:
+            if part in left_out:
+                continue
+            outcome = run(seed, left_out | {part})
+            if outcome.found:
+                left_out, smaller = left_out | {part}, True
+                yield left_out, outcome

@@ -16,12 +16,23 @@ stale leader can still be read.
 import random
 from collections.abc import Callable
 from enum import Enum
+from functools import lru_cache
 
 from tests.sim.files import Files, Transaction
-from zkboot.model import Change, Configuration, Identity, Mode, Role, Server
+from zkboot.model import Change, Configuration, Identity, Mode, Role
 from zkboot.words import majority
 
 EPOCH_BITS = 32
+
+
+Key = tuple[int, str]  # id and address
+
+
+@lru_cache(4096)
+def voters_of(configuration: Configuration) -> tuple[frozenset[Key], int]:
+    """The voters, and how many of them are a majority."""
+    found = frozenset((v.id, v.address) for v in configuration.voters)
+    return found, majority(len(found))
 
 
 class State(Enum):
@@ -38,6 +49,7 @@ class Process:
         assert files.generation is not None and files.committed is not None
         self.name, self.address, self.files = name, address, files
         self.id = files.generation.server_id
+        self.key: Key = (self.id, address)
         self.started = now
         self.ready = now + 0.4
         self.state = State.STARTING
@@ -71,14 +83,12 @@ class Process:
 
     def counts(self, other: "Process") -> bool:
         """Whether that server is a voter in a configuration of this one, by id and address."""
-        return any(v.id == other.id and v.address == other.address for c in self.views for v in c.voters)
+        return any(other.key in voters_of(c)[0] for c in self.views)
 
     def enough(self, others: set["Process"]) -> bool:
         """A majority of the voters of each own configuration is among them."""
-        return all(
-            sum(any(v.id == o.id and v.address == o.address for o in others) for v in c.voters) >= majority(len(c.voters))
-            for c in self.views
-        )
+        keys = {other.key for other in others}
+        return all(len(voters & keys) >= most for voters, most in map(voters_of, self.views))
 
     def is_voter(self) -> bool:
         own = self.committed.server(self.id)
@@ -112,8 +122,10 @@ class Ensemble:
     def __init__(self, rng: random.Random, now: Callable[[], float], stale: float, reach: Callable[[str, str], bool]) -> None:
         self._random, self._now, self._stale, self._reach = rng, now, stale, reach
         self.processes: dict[str, Process] = {}
+        self._sorted: list[Process] = []
         self._silent: set[Process] = set()  # ended without a word: no connection was reset
         self.tell: Callable[[str], None] = lambda text: None
+        self.committing: Callable[[], None] = lambda: None  # a reconfiguration is acknowledged, its commit not yet sent
         self.drop = 0.0  # how often one follower misses one transaction
         self.slow = 0.0  # at most so long a joiner's copy takes
 
@@ -131,10 +143,12 @@ class Ensemble:
             files.next = None
             return
         self.processes[address] = Process(name, address, files, self._now())
+        self._sorted = [self.processes[a] for a in sorted(self.processes)]
 
     def end(self, address: str, silent: bool) -> None:
         """The process ends; `silent` as by a power cut, so that its peers only notice by and by."""
         process = self.processes.pop(address, None)
+        self._sorted = [p for p in self._sorted if p is not process]
         if process and silent:
             self._silent.add(process)
 
@@ -166,6 +180,8 @@ class Ensemble:
         for process in self._running():
             if process.state is State.FOLLOWING:
                 self._follow(process)
+        if not any(p.state is State.LOOKING for p in self._sorted):
+            return
         self._gossip()
         for process in self._running():
             if process.state is State.LOOKING:
@@ -173,7 +189,8 @@ class Ensemble:
         self._elect()
 
     def _running(self) -> list[Process]:
-        return [self.processes[a] for a in sorted(self.processes)]
+        """By address; a list that stays as it is while it is gone through."""
+        return self._sorted
 
     def _alive(self, process: Process) -> bool:
         return self.processes.get(process.address) is process
@@ -376,8 +393,8 @@ class Ensemble:
         servers = [s for s in leader.committed.servers if s.id not in ids] + list(change.joining)
         leader.counter += 1
         new = Configuration((leader.files.current_epoch << EPOCH_BITS) + leader.counter, tuple(sorted(servers)))
-        in_step = {leader, *self._receivers(leader)}
-        if not new.voters or sum(self._is_one(v, in_step) for v in new.voters) < majority(len(new.voters)):
+        voters, most = voters_of(new)
+        if not voters or len(voters & {p.key for p in (leader, *self._receivers(leader))}) < most:
             leader.counter -= 1
             raise Refused("no quorum of the new voters is in step")
         got = {leader} if unheard else {leader, *self._reached(leader)}
@@ -387,6 +404,7 @@ class Ensemble:
             self.tell(f"{leader.name}: server {leader.id} stops leading: the reconfiguration found no majority")
             self._look(leader)
             raise Lost
+        self.committing()
         leader.adopt(new)
         told = self._reached(leader)
         for process in told:
@@ -400,6 +418,3 @@ class Ensemble:
             self._look(leader)
         if gone or not self._alive(through) or through.state is State.LOOKING:
             raise Lost
-
-    def _is_one(self, server: Server, processes: set[Process]) -> bool:
-        return any(p.id == server.id and p.address == server.address for p in processes)

@@ -52,6 +52,7 @@ class Files:
         self.kept: Configuration | None = None  # zkboot's copy of it
         self.notes: dict[str, object] = {}
         self.promised = False
+        self.begun = 0  # how often this node began anew on an empty disk
         self.new_volume()
 
     def new_volume(self) -> None:
@@ -66,13 +67,14 @@ class Files:
 
     def take_out(self) -> dict[str, object]:
         """The data volume, by the names of what it holds; an empty one is in its place."""
-        held = {name: getattr(self, name) for name in ON_VOLUME}
+        held: dict[str, object] = {name: getattr(self, name) for name in ON_VOLUME}
         self.new_volume()
-        return held
+        return held | {"begun": self.begun}
 
     def put_back(self, held: dict[str, object]) -> bool:
-        """The volume that was taken out, unless the one in its place has taken data over."""
-        if self.log is not None or self.archives:
+        """The volume that was taken out, unless the node has begun anew since: nobody attaches a volume that was replaced, and
+        nothing could tell that its data is of before."""
+        if self.log is not None or self.archives or held["begun"] != self.begun:
             return False
         for name, value in held.items():
             setattr(self, name, value)
@@ -164,6 +166,7 @@ class NodeDisk:
         f = self._mounted()
         assert f.log is None, "data in the way of a creation"
         self._clear()
+        f.begun += 1
         self._point("build empty 1")
         f.current_epoch = f.accepted_epoch = epoch
         f.committed = configuration
@@ -190,6 +193,7 @@ class NodeDisk:
         assert f.log is None or (f.loadable and old is not None and old.identity == identity), "data in the way of a joiner"
         if f.log is None:
             self._clear()
+            f.begun += 1
         self._point("build joiner 1")
         f.marked = False
         f.committed = configuration._replace(version=0)

@@ -34,6 +34,7 @@ class Ledger:
         self.excused: set[int] = set()
         self.found: list[str] = []
         self.records: list[Record] = []
+        self.seen_zxid = 0  # the highest that a client was answered with
         self._number = 0
 
     def broken(self, text: str) -> None:
@@ -52,8 +53,10 @@ class Ledger:
         if leader is None:
             return
         self._number += 1
-        if self._sim.ensemble.write(leader, self._number) is None:
+        zxid = self._sim.ensemble.write(leader, self._number)
+        if zxid is None:
             return
+        self.seen_zxid = max(self.seen_zxid, zxid)
         identity = leader.files.generation.identity if leader.files.generation else None
         generation = identity.generation if identity else 0
         created = self.record is not None and generation in self.record.created
@@ -89,24 +92,34 @@ class Ledger:
             self._replaced(old, new)
 
     def _replaced(self, old: Record, new: Record) -> None:
-        """A generation is only replaced when too few of its voters remain; what nobody living holds is excused."""
+        """A generation is only replaced when too few of its voters remain; what nobody living holds is excused. Who has promised
+        to stay stopped counts as lost, whatever its disk holds by now."""
+        if old.intent is not None:
+            self._commanded(new)
+            return
         if old.state is State.CREATED:
             voters, remaining = self.remaining(Identity(old.cluster_id, old.generation))
             if voters and remaining >= majority(voters):
                 self.broken(f"generation {old.generation} was replaced while {remaining} of its {voters} voters remain")
         held: set[int] = set()
         for node in self._sim.living():
-            held |= node.files.writes()
+            held |= set() if node.files.promised else node.files.writes()
         self.excused |= {w for w in self.acknowledged if w not in held}
         if new.state is State.CREATING:
             self.excused |= {w.number for w in self.acknowledged.values() if not w.created}
+
+    def _commanded(self, new: Record) -> None:
+        """A person accepted the loss of what the node that goes on does not hold."""
+        seed = self._sim.nodes[new.seed]
+        kept = set() if new.state is State.CREATING else seed.files.writes()
+        self.excused |= {w for w in self.acknowledged if w not in kept}
 
     def remaining(self, identity: Identity) -> tuple[int, int]:
         """Voters of the newest committed configuration on any living disk of that generation; how many live with their data."""
         disks = {
             n.address: n.files
             for n in self._sim.living()
-            if n.files.loadable and n.files.generation is not None and n.files.generation.identity == identity
+            if n.files.loadable and not n.files.promised and n.files.generation and n.files.generation.identity == identity
         }
         configurations: list[Configuration] = [f.committed for f in disks.values() if f.committed is not None]
         newest = max(configurations, key=lambda c: c.version, default=None)
@@ -122,6 +135,9 @@ class Ledger:
         leader = self._sim.leader()
         if leader is None:
             return
+        if leader.files.zxid < self.seen_zxid:
+            # A server refuses a client that has seen more than itself ("client must try another server").
+            self.broken(f"clients have seen {self.seen_zxid:#x} and are refused by a leader at {leader.files.zxid:#x}")
         held = {t.what for t in leader.files.log or [] if isinstance(t.what, int)}
         lost = sorted(w.number for w in self.acknowledged.values() if w.created and w.number not in held | self.excused)
         if lost:

@@ -35,6 +35,9 @@ class Node:
         self.gone = False
         self.aws = True
         self.boots = 0
+        self.due = 0  # of the wakes asked for only the latest counts
+        self.commanded = False  # its turn belongs to a person's command
+        self.skew = 0.0  # its clock's error
         self.booted = 0.0
         self.last: Turn | None = None
         self.last_at = 0.0
@@ -56,8 +59,9 @@ class Node:
 
     def point(self, name: str) -> None:
         """Where the schedule may interfere with this node's turn."""
-        if self.sim.current is self:
-            self.sim.interfere(self, name)
+        sim = self.sim
+        if sim.current is self and (sim.odds or sim.script):
+            sim.interfere(self, name)
 
     def tell(self, text: str) -> None:
         self.sim.tell(f"{self.id}: {text}")
@@ -121,13 +125,15 @@ class Link:
         self._aws("describe")
         return self._sim.fleet.describe(self._node.id, instance_ids)
 
-    def complete(self, hook: str) -> None:
+    def complete(self, hook: str) -> bool:
         self._aws(f"complete {hook}")
-        if self._sim.fleet.complete(self._node.id, hook):
+        completed = self._sim.fleet.complete(self._node.id, hook)
+        if completed:
             self._node.tell(f"hook {hook} completed")
         if self._node.gone:
             raise Killed
         self._answer(f"complete {hook}")
+        return completed
 
     def heartbeat(self, hook: str) -> None:
         self._aws("heartbeat")
@@ -214,7 +220,7 @@ class Link:
     # --- Clock
 
     def now(self) -> float:
-        return self._sim.now
+        return self._sim.now + self._node.skew
 
     def monotonic(self) -> float:
         return self._sim.now - self._node.booted
@@ -223,4 +229,4 @@ class Link:
         return f"{self._node.id}/{self._node.boots}"
 
     def sleep(self, seconds: float) -> None:
-        raise AssertionError("a turn never sleeps")
+        self._sim.hold(self._node, seconds)

@@ -1,7 +1,8 @@
 """The simulated region: nodes that take turns, clients that write, and what must never be seen."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from tests.sim.aws import Bucket, Fleet, Machine
@@ -9,9 +10,9 @@ from tests.sim.engine import Killed, Scheduler
 from tests.sim.ensemble import Ensemble, Process, State
 from tests.sim.ledger import Ledger
 from tests.sim.node import Node
+from tests.sim.quick import Quick
 from zkboot import reconcile, settings, steps
-from zkboot import record as records
-from zkboot.errors import Stale
+from zkboot.errors import Stale, ZkbootError
 from zkboot.model import Action, Mode
 from zkboot.words import target
 
@@ -30,22 +31,10 @@ PAUSES = {Action.HEALTHY: REST, Action.WAIT: 0.8, Action.HALT: 1.0}
 STALE_SHARE = 0.95  # a server's staleness, as a share of what zkboot allows for
 
 
-class InTurn:
-    """In place of `ThreadPoolExecutor`: one after the other, in the thread that holds the baton."""
-
-    def __init__(self, workers: int) -> None:
-        pass
-
-    def __enter__(self) -> "InTurn":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    map = staticmethod(map)
-
-
-records.ThreadPoolExecutor = InTurn  # type: ignore[attr-defined, assignment, misc, unused-ignore]
+@cache
+def loaded(given: tuple[tuple[str, str], ...]) -> Any:
+    """The settings, and what the policy weighs of them asked for once."""
+    return settings.load("/dev/null", dict(given))
 
 
 class Violation(Exception):
@@ -55,11 +44,12 @@ class Violation(Exception):
 class Simulation(Scheduler):
     """Everything. `odds` are the chances per point or call: pause, kill, power, throttle, lost answer, late write."""
 
-    def __init__(self, seed: int, max_voters: int = 5, odds: dict[str, float] | None = None) -> None:
+    def __init__(self, seed: int, max_voters: int = 5, given: Mapping[str, str] | None = None) -> None:
         super().__init__(seed)
-        self.odds = odds or {}
-        given = {"cluster": "c", "aws.bucket": "bucket", "aws.group": "group", "ensemble.max_voters": str(max_voters), **SPEED}
-        self.settings: Any = settings.load("/dev/null", given)
+        self._quick = Quick()
+        self.odds: dict[str, float] = {}  # of what may befall a call
+        names = {"cluster": "c", "aws.bucket": "bucket", "aws.group": "group", "ensemble.max_voters": str(max_voters)}
+        self.settings: Any = loaded(tuple((names | SPEED | dict(given or {})).items()))
         self.bucket = Bucket(lambda: self.now)
         self.fleet = Fleet(lambda: self.now, self._launched, self._ended)
         self.ensemble = Ensemble(self.random, lambda: self.now, self.settings.staleness * STALE_SHARE, self.reach)
@@ -67,7 +57,7 @@ class Simulation(Scheduler):
         self.nodes: dict[str, Node] = {}
         self.islands: dict[str, int] = {}  # address -> island; those on one island reach each other
         self.current: Node | None = None
-        self.script: Callable[[Node, str], None] = lambda node, name: None
+        self.script: Callable[[Node, str], None] | None = None
         self.ledger = Ledger(self)
         self.bucket.wrote = self.ledger.wrote
         self.after(0, self._tick)
@@ -108,10 +98,12 @@ class Simulation(Scheduler):
 
     def wake(self, node: Node, seconds: float) -> None:
         boots = node.boots
-        self.after(seconds, lambda: self._begin(node, boots))
+        node.due += 1
+        due = node.due
+        self.after(seconds, lambda: self._begin(node, boots, due))
 
-    def _begin(self, node: Node, boots: int) -> None:
-        if node.up and node.boots == boots and not node.fiber.busy:
+    def _begin(self, node: Node, boots: int, due: int) -> None:
+        if node.up and node.boots == boots and node.due == due and not node.fiber.busy:
             self._hand(node, lambda: node.fiber.begin(lambda: self._turn(node, boots)))
 
     def _hand(self, node: Node, job: Any) -> None:
@@ -138,6 +130,35 @@ class Simulation(Scheduler):
             node.tell(f"[{made.decision.row}] {made.sentence}")
         self.wake_again(node, boots, PAUSES.get(made.decision.action, AFTER_A_CHANGE))
 
+    def command(self, node: Node, name: str, effect: Callable[[], object]) -> None:
+        """A person types that command on that node, and waits for a turn that runs."""
+        boots = node.boots
+        if not node.up:
+            return
+        if node.fiber.busy:
+            self.after(0.5, lambda: self.command(node, name, effect) if node.boots == boots else None)
+            return
+        self._hand(node, lambda: node.fiber.begin(lambda: self._command(node, boots, name, effect)))
+
+    def _command(self, node: Node, boots: int, name: str, effect: Callable[[], object]) -> None:
+        node.tell(f"a person types `{name}`")
+        node.commanded = True
+        try:
+            node.tell(f"`{name}`: {effect()}")
+        except ZkbootError as e:
+            node.tell(f"`{name}`: {e}")
+        except Killed:
+            node.tell(f"`{name}` is interrupted")
+            raise
+        finally:
+            node.commanded = False
+            self.wake_again(node, boots, AFTER_A_CHANGE)
+
+    def interrupt(self, node: Node) -> None:
+        """The person gives up waiting."""
+        if node.commanded:
+            self._hand(node, node.fiber.kill)
+
     def wake_again(self, node: Node, boots: int, seconds: float) -> None:
         if node.up and node.boots == boots:
             self.wake(node, seconds * (0.9 + 0.2 * self.random.random()))
@@ -150,18 +171,22 @@ class Simulation(Scheduler):
 
     def interfere(self, node: Node, name: str) -> None:
         """At a point of that node's turn: go on, wait, or be killed."""
-        self.script(node, name)
-        if not self.odds:
+        if self.script:
+            self.script(node, name)
+        odds = self.odds
+        if not odds:
             return
-        if self.chance("kill"):
+        kill, power, pause = odds["kill"], odds["power"], odds["pause"]
+        draw = self.random.random()
+        if draw < kill:
             node.tell(f"killed at: {name}")
             raise Killed
-        if self.chance("power"):
+        if draw < kill + power:
             node.tell(f"power cut at: {name}")
             self.power_off(node)
             self.after(self.random.expovariate(1 / 8), lambda: self.boot(node))
             raise Killed
-        if self.chance("pause"):
+        if draw < kill + power + pause:
             seconds = self.random.choice((0.1, 0.1, 0.5, 0.5, 2.0, 2.0, 12.0, 40.0))
             if seconds > 1:
                 node.tell(f"waits {seconds:.0f} s at: {name}")
@@ -175,7 +200,11 @@ class Simulation(Scheduler):
 
     def _resume(self, node: Node, boots: int) -> None:
         if node.up and node.boots == boots and node.fiber.busy:
-            self._hand(node, node.fiber.resume)
+            self.resume(node)
+
+    def resume(self, node: Node) -> None:
+        """A turn that stands still goes on."""
+        self._hand(node, node.fiber.resume)
 
     def land_later(self, node: Node, key: str, body: bytes, match: str | None) -> None:
         """A request of a killed process that is still on its way."""
@@ -191,7 +220,7 @@ class Simulation(Scheduler):
         self.after(self.random.choice((0.2, 3.0, 15.0)), land)
 
     def reach(self, a: str, b: str) -> bool:
-        return a == b or self.islands.get(a, 0) == self.islands.get(b, 0)
+        return not self.islands or a == b or self.islands.get(a, 0) == self.islands.get(b, 0)
 
     # --- the state of things
 
@@ -241,3 +270,4 @@ class Simulation(Scheduler):
         for node in self.nodes.values():
             node.up = False
             self._hand(node, node.fiber.close)
+        self._quick.take_off()

@@ -5,6 +5,8 @@ from functools import partial
 
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation, Violation
+from zkboot import commands
+from zkboot.reconcile import silence
 
 PATIENCE = 240.0
 
@@ -108,6 +110,16 @@ def leader_terminated(sim: Simulation) -> None:
     settle(sim)
 
 
+def commanded(sim: Simulation, command: str) -> None:
+    """A person replaces an ensemble that serves."""
+    create(sim, 3)
+    node = members(sim, 1)[0]
+    sim.command(node, command, lambda: commands.replace(node.world, sim.settings, silence, command, True))
+    sim.run(60.0, lambda: sim.ledger.record is not None and sim.ledger.record.generation == 2)
+    settle(sim)
+    assert sim.ledger.record is not None and sim.ledger.record.generation == 2
+
+
 def sizes(*desired: int) -> Callable[[Simulation], None]:
     def play(sim: Simulation) -> None:
         for size in desired:
@@ -142,4 +154,6 @@ STORIES: dict[str, Callable[[Simulation], None]] = {
     "two disks wiped": wipe_two,
     "a majority terminated": majority_terminated,
     "two of three terminated": leader_and_another_terminated,
+    "a person reseeds what serves": partial(commanded, command="reseed"),
+    "a person creates in place of what serves": partial(commanded, command="create"),
 }

@@ -1,13 +1,15 @@
 """The real loop in the simulated world: the plain stories, and a few hundred random schedules."""
 
+import os
+
 import pytest
 
-from tests.sim import chaos
+from tests.sim import chaos, soak
 from tests.sim.simulation import Simulation
 from tests.sim.stories import STORIES
 from tests.sim.sweep import play
 
-SCHEDULES, PARTS = 120, 4
+SCHEDULES = 2_000
 
 
 def told(name: str, seed: int = 1) -> Simulation:
@@ -47,11 +49,12 @@ def test_a_fault_anywhere_in_a_creation_is_healed(fault: str) -> None:
     assert number > 50, "the story has no points: nothing was tried"
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_a_random_schedule_ends_well(part: int) -> None:
-    for seed in range(part, SCHEDULES, PARTS):
-        outcome = chaos.run(seed)
-        assert not outcome.found, f"seed {seed}: `python -m tests.sim --seed {seed}` tells it\n" + "\n".join(outcome.found)
+def test_random_schedules_end_well() -> None:
+    failed: dict[int, str] = {}
+    for part in soak.parts(0, SCHEDULES, os.cpu_count() or 1):
+        failed |= part.failed
+    told = (f"seed {seed}: {text}; `python -m tests.sim --seed {seed} --shrink` tells it" for seed, text in failed.items())
+    assert not failed, "\n".join(told)
 
 
 def test_a_seed_tells_the_same_story_twice() -> None:

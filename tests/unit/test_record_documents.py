@@ -40,6 +40,7 @@ reports = st.builds(
     revision=counts,
     data=st.none() | disks,
     archives=st.lists(archives, max_size=3).map(tuple),
+    read=instants,
     etag=st.just(""),
     modified=st.just(0.0),
 )

@@ -50,6 +50,7 @@ def test_the_least_settings_are_the_cluster_and_its_bucket() -> None:
     assert loaded.aws.witness == "/zkboot/demo/cluster-id"
     assert loaded.node.data_log_dir == loaded.node.data_dir == "/var/lib/zookeeper/data"
     assert loaded.zookeeper.jvm_flags == ()
+    assert (loaded.backup.bucket, loaded.backup.prefix) == ("demo-bucket", "backups/demo/")
     assert loaded.staleness == 14.0
     assert loaded.limits() == Limits()
 
@@ -162,6 +163,31 @@ def test_all_problems_are_named_at_once_with_file_line_and_key(write) -> None:
 )
 def test_an_impossible_value_is_one_problem(overrides: dict[str, str], says: str) -> None:
     assert says in problem(**overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ({"backup__interval": "60"}, "backup.interval: must be 0 (no backups) or at least 3600, not 60"),
+        ({"backup__interval": "-1"}, "backup.interval: must be at least 0, not -1"),
+        ({"backup__prefix": "control/demo/"}, "backup.prefix: must be"),
+        ({"backup__prefix": "control"}, "backup.prefix: must be"),
+        ({"backup__prefix": "/a/"}, "backup.prefix: must be"),
+        ({"backup__bucket": "A"}, "backup.bucket: must be"),
+        ({"backup__endpoint": "minio"}, "backup.endpoint: must be"),
+        ({"backup__sse": "kms"}, 'backup.sse: must be "", "AES256" or "aws:kms", not "kms"'),
+        ({"backup__kms_key": "k"}, 'backup.kms_key: a kms_key is used with sse = "aws:kms" alone, not with ""'),
+        (
+            {"backup__aws_access_key": "AKIA"},
+            "backup.aws_access_key: zkboot keeps no keys in its settings: remove it; the instance role",
+        ),
+        ({"aws_secret_key": "secret"}, "aws_secret_key: zkboot keeps no keys in its settings: remove it; the instance role"),
+        ({"s3_endpoint": "https://x"}, "s3_endpoint: is called backup.endpoint here"),
+    ],
+)
+def test_what_is_wrong_with_backups_and_what_older_tools_had(overrides: dict[str, str], says: str) -> None:
+    found = problem(**overrides)
+    assert found.startswith(says) and "AKIA" not in found.removeprefix(says) and '"secret"' not in found
 
 
 def test_every_contradiction_is_named() -> None:

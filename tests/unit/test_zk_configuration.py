@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zkboot.errors import UnknownFact
+from zkboot.errors import SettingsError, UnknownFact
 from zkboot.model import Change, Configuration, Mode, Role, Server
 from zkboot.settings_keys import Aws, Settings, Zookeeper
 from zkboot.world import Peer
@@ -55,6 +55,8 @@ def test_the_version_is_in_the_files_name(tmp_path: Path) -> None:
         assert configuration.committed(conf) == written
     assert configuration.pointer(conf) == f"{conf}/zoo.cfg.dynamic.10000000e"
     configuration.write(conf, Configuration(7, servers[:1]))
+    for name in ("zoo.cfg.dynamic.next.tmp", "zoo.cfg.dynamic.9.tmp", "zoo.cfg.dynamic.9.zkboot-new"):
+        (tmp_path / name).write_text("")  # being written this moment
     own = configuration.own_server(conf, 2)
     assert own == servers[1]
     assert configuration.own_server(conf, 3) is None
@@ -142,13 +144,43 @@ def test_the_java_command(tmp_path: Path) -> None:
     assert {"-Xmx1g", "-XX:SharedArchiveFile=/a.jsa"} <= set(service.arguments(archived, 4096 * MIB))
 
 
+def test_the_unit_keeps_what_a_person_needs_afterwards() -> None:
+    lib = "/opt/zookeeper/lib"
+    unit = Settings("test", Aws("bucket"))
+    alone = unit._replace(node=unit.node._replace(service="process"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.files, "listing", {lib: ["a.jar"]}.__getitem__)
+        added = set(service.arguments(unit, 4096 * MIB)) - set(service.arguments(alone, 4096 * MIB))
+    assert {flag.partition("=")[0] for flag in added} == {
+        "-Xlog:gc*,safepoint:file",
+        "-XX:+HeapDumpOnOutOfMemoryError",
+        "-XX:HeapDumpPath",
+    }
+
+
 @pytest.mark.parametrize(
-    ("output", "age"),
+    ("state", "pid", "age"),
     [
-        ("ActiveState=active\nActiveEnterTimestampMonotonic=90000000\n", 10.0),
-        ("ActiveState=inactive\nActiveEnterTimestampMonotonic=90000000\n", None),
-        ("ActiveState=failed\nActiveEnterTimestampMonotonic=0\n", None),
+        ("active", 7, 10.0),
+        ("activating", 0, 10.0),
+        ("deactivating", 7, 10.0),
+        ("deactivating", 0, None),
+        ("inactive", 0, None),
+        ("failed", 0, None),
     ],
 )
-def test_what_systemd_shows(output: str, age: float | None) -> None:
-    assert service.parse_show(output, 100.0) == age
+def test_what_systemd_shows(state: str, pid: int, age: float | None) -> None:
+    shown = f"LoadState=loaded\nActiveState={state}\nMainPID={pid}\n{service.SINCE}=90000000\n"
+    assert service.parse_show(shown, 100.0) == age
+
+
+@pytest.mark.parametrize("state", ["maintenance", "unknown"])
+def test_a_unit_that_neither_runs_nor_stands_still_is_unknown(state: str) -> None:
+    shown = "" if state == "unknown" else f"LoadState=loaded\nActiveState={state}\n"
+    with pytest.raises(UnknownFact, match=rf"^zookeeper\.service is {state}; see systemctl status zookeeper\.service$"):
+        service.parse_show(shown, 100.0)
+
+
+def test_a_machine_without_the_unit_needs_other_settings() -> None:
+    with pytest.raises(SettingsError, match=r"^node\.service: there is no zookeeper\.service on this machine"):
+        service.parse_show("LoadState=not-found\nActiveState=inactive\n", 100.0)

@@ -46,9 +46,9 @@ class AutoScaling:
         instances = {**members, **{i: found._replace(lifecycle=_lifecycle(members.get(i))) for i, found in known.items()}}
         return Group(desired, instances, me in known, date)
 
-    def complete(self, hook: str) -> None:
+    def complete(self, hook: str) -> bool:
         with asking("autoscaling:CompleteLifecycleAction", f"the hook {hook} of {self._name}"):
-            self._of_hook(self._client.complete_lifecycle_action, hook, LifecycleActionResult="CONTINUE")
+            return self._of_hook(self._client.complete_lifecycle_action, hook, LifecycleActionResult="CONTINUE")
 
     def heartbeat(self, hook: str) -> None:
         with asking("autoscaling:RecordLifecycleActionHeartbeat", f"the hook {hook} of {self._name}"):
@@ -103,7 +103,8 @@ class AutoScaling:
             ]
             return {instance.id: instance for instance in found}, date_of(pages[0])
 
-    def _of_hook(self, call: Callable[..., Any], hook: str, **more: str) -> None:
+    def _of_hook(self, call: Callable[..., Any], hook: str, **more: str) -> bool:
+        """Whether that hook waits for this instance."""
         try:
             call(
                 AutoScalingGroupName=self._name,
@@ -114,6 +115,8 @@ class AutoScaling:
         except ClientError as error:
             if code_of(error) != "ValidationError" or NO_HOOK_WAITS not in str(error):
                 raise
+            return False
+        return True
 
     @property
     def _client(self) -> Any:

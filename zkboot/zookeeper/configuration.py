@@ -14,6 +14,7 @@ from zkboot.model import Configuration, Role, Server
 from zkboot.zookeeper import files
 
 POINTER = "dynamicConfigFile"
+UNFINISHED = (".next", ".tmp", ".zkboot-new")  # proposed only, or being written by ZooKeeper or zkboot
 
 
 def zoo_cfg(conf_dir: str) -> str:
@@ -104,7 +105,7 @@ def own_server(conf_dir: str, server_id: int) -> Server | None:
     now = committed(conf_dir)
     if now is not None and (found := now.server(server_id)) is not None:
         return found
-    names = [n for n in files.listing(conf_dir) if n.startswith("zoo.cfg.dynamic") and not n.endswith((".next", ".zkboot-new"))]
+    names = [n for n in files.listing(conf_dir) if n.startswith("zoo.cfg.dynamic") and not n.endswith(UNFINISHED)]
     older = [c for n in names if (c := _read(f"{conf_dir}/{n}", _version_of_name(n))) is not None]
     naming = [s for c in sorted(older, key=lambda c: c.version) if (s := c.server(server_id)) is not None]
     return naming[-1] if naming else None

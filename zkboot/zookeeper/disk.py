@@ -91,7 +91,8 @@ class NodeDisk:
     def _expect_volume(self) -> None:
         volume = self._settings.node.volume
         if volume and not files.exists(f"{volume}/{VOLUME_MARKER}"):
-            raise UnknownFact(f"{volume} is not mounted: {VOLUME_MARKER} is missing there; mount the data volume")
+            why = "; journalctl -u zkboot-volume tells why" if self._settings.node.service == "systemd" else ""
+            raise UnknownFact(f"{volume} is not mounted: {VOLUME_MARKER} is missing there; mount the data volume{why}")
 
     # --- archiving and building
 

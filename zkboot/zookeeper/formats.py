@@ -23,9 +23,13 @@ LOG = "log"
 SNAPSHOT = "snapshot"
 
 LOG_HEADER = struct.Struct(">4siq")
+LOG_BEGIN = b"ZKLG\x00\x00\x00\x02"
 RECORD_HEADER = struct.Struct(">qi")
 RECORD_ZXID = struct.Struct(">q")
 ZXID_AT = 12  # in a payload
+RECORD_TYPE = struct.Struct(">i")
+TYPE_AT, TRANSACTION_AT = 28, 32  # in a payload
+ERROR, CREATE_SESSION, CLOSE_SESSION = -1, -10, -11  # types, by `ZooDefs.OpCode`
 RECORD_END = b"B"
 
 SEAL = struct.Struct(">qi1s")
@@ -54,6 +58,7 @@ class Record(NamedTuple):
     zxid: int
     offset: int  # of its first byte
     end: int
+    changes: bool  # the tree, as far as its type tells
 
 
 def named(folder: str, kind: str) -> list[Named]:
@@ -83,16 +88,25 @@ def read_log(path: str, largest: int) -> Iterator[Record]:
     Raises Damaged naming file and offset: no header, a wrong checksum, an impossible length, anything but zeros after the end.
     """
     with open(path, "rb", buffering=PIECE) as file:
-        header = file.read(LOG_HEADER.size)
-        if not header:
+        if os.fstat(file.fileno()).st_size == 0:
             return
-        if len(header) < LOG_HEADER.size or header[:8] != b"ZKLG\x00\x00\x00\x02":
-            raise Damaged(f"{path}, offset 0: not the header of a transaction log")
-        offset = LOG_HEADER.size
-        while (record := _read_record(file, path, offset, largest)) is not None:
-            yield record
-            offset = record.end
-        _expect_zeros(file, path)
+        expect_header(file, path)
+        yield from read_records(file, path, LOG_HEADER.size, largest)
+        expect_zeros(file, path)
+
+
+def expect_header(file: BinaryIO, path: str) -> None:
+    """Raises Damaged where a log does not begin as one."""
+    header = file.read(LOG_HEADER.size)
+    if len(header) < LOG_HEADER.size or header[:8] != LOG_BEGIN:
+        raise Damaged(f"{path}, offset 0: not the header of a transaction log")
+
+
+def read_records(file: BinaryIO, path: str, offset: int, largest: int) -> Iterator[Record]:
+    """As `read_log`, of a file that stands at the first byte of a record, and without a look at what follows the last one."""
+    while (record := _read_record(file, path, offset, largest)) is not None:
+        yield record
+        offset = record.end
 
 
 def _read_record(file: BinaryIO, path: str, offset: int, largest: int) -> Record | None:
@@ -108,13 +122,26 @@ def _read_record(file: BinaryIO, path: str, offset: int, largest: int) -> Record
     if end != RECORD_END:  # it was being written when the power went: nobody was told that it is safe
         if _holds_a_shorter_one(payload, checksum):
             raise Damaged(f"{path}, offset {offset}: a record gives a wrong length")
-        file.seek(-len(end), os.SEEK_CUR)
+        if file.seekable():
+            file.seek(-len(end), os.SEEK_CUR)
         return None
     if zlib.adler32(payload) != checksum:
         raise Damaged(f"{path}, offset {offset}: a record fails its checksum")
     if length < ZXID_AT + RECORD_ZXID.size:
         raise Damaged(f"{path}, offset {offset}: a record of {length} bytes is too short for a transaction")
-    return Record(RECORD_ZXID.unpack_from(payload, ZXID_AT)[0], offset, offset + RECORD_HEADER.size + length + 1)
+    end_at = offset + RECORD_HEADER.size + length + 1
+    return Record(RECORD_ZXID.unpack_from(payload, ZXID_AT)[0], offset, end_at, _changes(payload))
+
+
+def _changes(payload: bytes) -> bool:
+    """Whether a transaction changes the tree: a refused request does not, nor a session that begins, or ends without ephemeral
+    nodes (`CloseSessionTxn`: how many paths go with it, then the paths)."""
+    if len(payload) < TRANSACTION_AT:
+        return True
+    kind = RECORD_TYPE.unpack_from(payload, TYPE_AT)[0]
+    if kind == CLOSE_SESSION:
+        return payload[TRANSACTION_AT : TRANSACTION_AT + 4] != bytes(4)
+    return kind not in (ERROR, CREATE_SESSION)
 
 
 def _holds_a_shorter_one(payload: bytes, checksum: int) -> bool:
@@ -128,8 +155,8 @@ def _holds_a_shorter_one(payload: bytes, checksum: int) -> bool:
     return False
 
 
-def _expect_zeros(file: BinaryIO, path: str) -> None:
-    """To the end of the file; the preallocated rest is a hole, which is not read."""
+def expect_zeros(file: BinaryIO, path: str) -> None:
+    """To the end of the file; the preallocated rest is a hole, which is not read. Raises Damaged at the first other byte."""
     descriptor, offset = file.fileno(), file.tell()
     while True:
         try:
@@ -165,17 +192,21 @@ def read_snapshot(path: str) -> Snapshot:
     Raises Damaged naming file and offset, UnknownFact for Snappy's compression, OSError.
     """
     with open(path, "rb") as plain:
-        size = os.fstat(plain.fileno()).st_size
-        if path.endswith(".gz"):
-            import gzip
+        return verify_snapshot(plain, path, os.fstat(plain.fileno()).st_size)
 
-            try:
-                return _verify(cast(BinaryIO, gzip.GzipFile(fileobj=plain)), path, size)
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise Damaged(f"{path}, offset {plain.tell()}: not whole gzip data: {error}") from error
-        if path.endswith(".snappy"):
-            raise UnknownFact(f"{path}: zkboot cannot verify Snappy; set snapshot.compression.method to GZIP or leave it out")
-        return _verify(plain, path, size)
+
+def verify_snapshot(plain: BinaryIO, path: str, size: int) -> Snapshot:
+    """As `read_snapshot`, of an open file of that size which stands at its beginning; read to its end."""
+    if path.endswith(".gz"):
+        import gzip
+
+        try:
+            return _verify(cast(BinaryIO, gzip.GzipFile(fileobj=plain)), path, size)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise Damaged(f"{path}, offset {plain.tell()}: not whole gzip data: {error}") from error
+    if path.endswith(".snappy"):
+        raise UnknownFact(f"{path}: zkboot cannot verify Snappy; set snapshot.compression.method to GZIP or leave it out")
+    return _verify(plain, path, size)
 
 
 def _verify(file: BinaryIO, path: str, size: int) -> Snapshot:

@@ -23,6 +23,7 @@ class NodeServer:
         with files.unknown_on_error():
             age = self._service.age()
             if age is None:
+                self._service.check()  # before anything is told or claimed by a node that could never serve
                 return Process(running=False)
             return Process(running=True, age=age, mode=self._own_mode())
 

@@ -11,7 +11,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from zkboot.errors import UnknownFact, ZkbootError
+from zkboot.errors import SettingsError, UnknownFact
 from zkboot.zookeeper import configuration, files, sizing
 
 if TYPE_CHECKING:
@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 
 MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 UNIT = "zookeeper.service"
+LOG_FOLDER = "/var/log/zookeeper"  # of the unit: its LogsDirectory
 STOP_SECONDS = 5.0  # an orderly end takes less; the KILL after it loses nothing, as every transaction was synced
 KILL_SECONDS = 10.0
 SYSTEMCTL_SECONDS = 60.0
+SINCE = "InactiveExitTimestampMonotonic"  # when its last start began
+NO_SYSTEMD = 'use the image (make ami), or set it to "process"'
+SHOWN = ("LoadState", "ActiveState", "MainPID", SINCE)
 
 # The pid and the start time (field 22 of proc(5) stat, in clock ticks since boot) are written before this shell ends, so that a
 # zkboot killed here leaves no server that nobody knows. `$!` is the server: setsid, java come by exec.
@@ -45,6 +49,9 @@ class Service(Protocol):
     def stop(self) -> None:
         """Stop it, if it runs, and wait until it has ended."""
 
+    def check(self) -> None:
+        """Raises SettingsError where it could not be started on this machine."""
+
 
 def of(settings: "Settings") -> Service:
     return Systemd(settings) if settings.node.service == "systemd" else Supervised(settings)
@@ -53,23 +60,48 @@ def of(settings: "Settings") -> Service:
 def arguments(settings: "Settings", memory: int) -> list[str]:
     """The JVM's arguments, for a machine with that much memory in bytes."""
     node, zookeeper = settings.node, settings.zookeeper
-    lib = f"{node.zookeeper_home}/lib"
-    jars = [f"{lib}/{name}" for name in files.listing(lib) if name.endswith(".jar")]
-    if not jars:
-        raise ZkbootError(f"{lib}: no jars; zookeeper_home must be ZooKeeper's distribution")
     return [
         f"-Xmx{zookeeper.heap or sizing.heap(memory)}",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",  # its shared file stalls the server when the disk does, and outlives a power cut
         *([f"-XX:SharedArchiveFile={zookeeper.shared_archive}", "-Xshare:auto"] if zookeeper.shared_archive else []),
+        *(_diagnostics() if node.service == "systemd" else []),
         *zookeeper.jvm_flags,
         f"-Dlogback.configurationFile={node.zookeeper_home}/conf/logback.xml",
         f"-Djute.maxbuffer={zookeeper.jute_maxbuffer}",
         "-cp",
-        ":".join(jars),
+        ":".join(jars(settings)),
         MAIN,
         configuration.zoo_cfg(node.conf_dir),
     ]
+
+
+def _diagnostics() -> list[str]:
+    """What a person needs afterwards, with a bound: 50 MB of the collector's log, and one heap dump until somebody removes it."""
+    return [
+        f"-Xlog:gc*,safepoint:file={LOG_FOLDER}/gc.log:time,uptime,level,tags:filecount=4,filesize=10m",
+        "-XX:+HeapDumpOnOutOfMemoryError",
+        f"-XX:HeapDumpPath={LOG_FOLDER}/heap.hprof",  # the JVM writes over no file
+    ]
+
+
+def jars(settings: "Settings") -> list[str]:
+    """ZooKeeper's own and all that it needs. Raises SettingsError where there are none."""
+    lib = f"{settings.node.zookeeper_home}/lib"
+    found = [f"{lib}/{name}" for name in files.listing(lib) if name.endswith(".jar")]
+    if not found:
+        raise SettingsError(f"node.zookeeper_home: there are no jars in {lib}: name the folder of ZooKeeper's distribution")
+    return found
+
+
+def java(settings: "Settings") -> str:
+    """The path of the java command. Raises SettingsError where there is none."""
+    found = shutil.which(settings.node.java)
+    if found is None:
+        raise SettingsError(
+            f"node.java: there is no command {settings.node.java} on this machine: install Java 17 or newer, or name it"
+        )
+    return found
 
 
 def write_arguments(settings: "Settings") -> str:
@@ -105,18 +137,15 @@ class Supervised:
 
     def start(self) -> None:
         node = self._settings.node
-        java = shutil.which(node.java)
-        if java is None:
-            raise ZkbootError(f"{node.java}: no such command; install Java 17 or newer, or set node.java")
-        arguments_file = write_arguments(self._settings)
+        command = [java(self._settings), f"@{write_arguments(self._settings)}"]
         with files.unknown_on_error():
             files.make_folder(node.state_dir)
             files.write(self._wanted, "")
             if self._running() is not None:
                 return
             files.remove(self._pid_file)
-            launch = ["sh", "-euc", LAUNCH, "launch", self._pid_file, f"{node.state_dir}/zookeeper.log", java]
-            done = subprocess.run([*launch, f"@{arguments_file}"], stdin=subprocess.DEVNULL, cwd="/", umask=0o077, check=False)
+            launch = ["sh", "-euc", LAUNCH, "launch", self._pid_file, f"{node.state_dir}/zookeeper.log"]
+            done = subprocess.run([*launch, *command], stdin=subprocess.DEVNULL, cwd="/", umask=0o077, check=False)
         if done.returncode:
             raise UnknownFact(f"the server may not have been started (status {done.returncode}); see {node.state_dir}")
 
@@ -127,6 +156,10 @@ class Supervised:
             if running is not None:
                 self._end(running)
             files.remove(self._pid_file)
+
+    def check(self) -> None:
+        java(self._settings)
+        jars(self._settings)
 
     def _end(self, running: Running) -> None:
         try:
@@ -165,35 +198,57 @@ def _started(pid: int) -> int | None:
 
 
 class Systemd:
-    """The unit `zookeeper.service`, whose ExecStart is `java @<run_dir>/java.arguments`, without Restart=."""
+    """The unit `zookeeper.service`, whose ExecStart is `java @<run_dir>/java.arguments`, without Restart= and without a limit of
+    starts (StartLimitIntervalSec=0): zkboot alone starts it, and paces that.
+
+    systemctl waits for the end of what it asks for. Where it waits in vain here the job goes on, and the next turn looks again.
+    """
 
     def __init__(self, settings: "Settings") -> None:
         self._settings = settings
 
     def age(self) -> float | None:
-        return parse_show(self._systemctl("show", "--property=ActiveState,ActiveEnterTimestampMonotonic", UNIT), time.monotonic())
+        return parse_show(self._systemctl("show", f"--property={','.join(SHOWN)}", UNIT), time.monotonic())
 
     def start(self) -> None:
+        """From a failed state too, and once more while it starts: systemd merges the jobs."""
         write_arguments(self._settings)
         self._systemctl("start", UNIT)
 
     def stop(self) -> None:
         self._systemctl("stop", UNIT)
 
+    def check(self) -> None:
+        jars(self._settings)
+
     def _systemctl(self, *arguments: str) -> str:
         command = ["systemctl", *arguments]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=SYSTEMCTL_SECONDS, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise UnknownFact(f"{' '.join(command)}: {error}") from error
+        except subprocess.TimeoutExpired as error:
+            raise UnknownFact(
+                f"{' '.join(command)} has not ended in {SYSTEMCTL_SECONDS:g} s; see journalctl -u {UNIT}"
+            ) from error
+        except OSError as error:
+            raise SettingsError(f"node.service: there is no systemd on this machine ({error}): {NO_SYSTEMD}") from error
         if done.returncode:
-            raise UnknownFact(f"{' '.join(command)} failed: {done.stderr.strip()}; see journalctl -u {UNIT}")
+            said = "; ".join(done.stderr.splitlines())
+            raise UnknownFact(f"{' '.join(command)} failed: {said}; see journalctl -u {UNIT}")
         return done.stdout
 
 
 def parse_show(output: str, now: float) -> float | None:
-    """The unit's age in seconds by `systemctl show`; `now` and its timestamp (microseconds) are CLOCK_MONOTONIC."""
+    """The unit's age in seconds by `systemctl show`; `now` and its timestamp (microseconds) are CLOCK_MONOTONIC.
+
+    A unit that starts counts as running, and one that stops until its server has ended: it may use the data. Raises
+    SettingsError where there is no such unit, UnknownFact for a state that is neither.
+    """
     values = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
-    if values.get("ActiveState") not in ("active", "deactivating", "reloading"):
+    if values.get("LoadState") == "not-found":
+        raise SettingsError(f"node.service: there is no {UNIT} on this machine: {NO_SYSTEMD}")
+    state = values.get("ActiveState", "unknown")
+    if state in ("inactive", "failed") or (state == "deactivating" and values.get("MainPID") == "0"):
         return None
-    return max(now - int(values.get("ActiveEnterTimestampMonotonic") or 0) / 1e6, 0.0)
+    if state in ("active", "activating", "deactivating", "reloading"):
+        return max(now - int(values[SINCE] or 0) / 1e6, 0.0)
+    raise UnknownFact(f"{UNIT} is {state}; see systemctl status {UNIT}")

@@ -1,0 +1,332 @@
+"""A hot backup of real servers, and what is read back of it."""
+
+import contextlib
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.backup.ensemble import Place, client, held, prove
+from tests.integration.aws import Node, node, node_of
+from tests.integration.servers import SMALL_JVM, Machine, machines, wait_for
+from tests.lab import faults
+from zkboot import backups, cli, steps
+from zkboot.backup import turn
+from zkboot.backup.lease import Held
+from zkboot.backup.manifest import name_of
+from zkboot.errors import Damaged, UnknownFact
+from zkboot.model import Configuration, Identity, Mode
+from zkboot.zookeeper.disk import NodeDisk
+from zkboot.zookeeper.server import NodeServer
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Node]:
+    with node(2) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Machine]]:
+    """Two voters with few transactions from one snapshot to the next."""
+    with machines(tmp_path_factory.mktemp("two"), 2, snap_count=300) as (first, second):
+        first.create()
+        prove(first)
+        second.join(first)
+        yield [first, second]
+
+
+@pytest.fixture
+def place(aws: Node, ensemble: list[Machine]) -> Iterator[Place]:
+    """The follower's node, and an empty bucket."""
+    found = Place(aws, ensemble[1])
+    found.remove_all()
+    yield found
+    found.remove_all()
+
+
+@pytest.fixture
+def hook() -> Iterator[None]:
+    before = steps.hook
+    yield
+    steps.hook = before
+
+
+def write(machine: Machine, count: int = 20) -> None:
+    with client(machine) as zk:
+        for _ in range(count):
+            zk.create("/n-", b"x" * 100, sequence=True)
+
+
+class Writer:
+    """Writes through one server until it ends; `acknowledged` are the names of the nodes that were."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.acknowledged: list[str] = []
+        self._ended = threading.Event()
+        self._machine = machine
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        with client(self._machine) as zk:
+            while not self._ended.is_set():
+                self.acknowledged.append(zk.create("/w-", b"x" * 500, sequence=True).lstrip("/"))
+
+    def __enter__(self) -> "Writer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(20)
+
+
+def unpack(archive: bytes, folder: Path) -> None:
+    """As a person would."""
+    folder.mkdir(parents=True)
+    subprocess.run(["tar", "xzf", "-"], input=archive, cwd=folder, check=True)
+
+
+def test_every_write_acknowledged_before_it_is_in_it(place: Place, ensemble: list[Machine], tmp_path: Path) -> None:
+    with Writer(ensemble[0]) as writer:
+        wait_for("some snapshots", lambda: len(writer.acknowledged) > 1000)
+        before = list(writer.acknowledged)
+        place.typed()
+    manifest = place.newest()
+    assert place.said[-1].startswith(f"verified {manifest.name} to its last record, 0x{manifest.last:x}")
+    assert manifest.had_quorum and manifest.zookeeper == "3.9.5" and not place.unfinished()
+
+    unpack(place.get(f"{manifest.name}.tar.gz"), tmp_path / "1/zookeeper/data")
+    found = held(tmp_path / "1/zookeeper/data")
+    assert (found.zxid, found.damage) == (manifest.last, "")
+    with machines(tmp_path, 1) as [scratch]:
+        identity = Identity(manifest.cluster_id, manifest.generation)
+        scratch.disk.build_from_own(identity, 1, Configuration(0, (scratch.line(),)), manifest.epoch + 1)
+        scratch.start()
+        scratch.wait_for(Mode.LEADER)
+        with client(scratch) as zk:
+            there = set(zk.get_children("/"))
+    assert set(before) - there == set()
+
+
+def test_the_server_purges_in_the_middle(place: Place, ensemble: list[Machine], hook: None) -> None:
+    """ZooKeeper's own purge of what a backup has just found."""
+    follower = ensemble[1]
+    write(ensemble[0], 1500)
+    purged: set[str] = set()
+
+    def purge(when: str, name: str) -> None:
+        if (when, name) == ("before", "begin upload"):
+            folder = follower.data / "version-2"
+            before = {path.name for path in folder.iterdir()}
+            write(ensemble[0], 1500)
+            home = follower.settings.node.zookeeper_home
+            main = ("-cp", f"{home}/lib/*", "org.apache.zookeeper.server.PurgeTxnLog", str(follower.data), str(follower.data))
+            subprocess.run(["java", *SMALL_JVM, *main, "-n", "3"], check=True, capture_output=True)
+            purged.update(before - {path.name for path in folder.iterdir()})
+
+    steps.hook = purge
+    place.typed()
+    manifest = place.newest()
+    assert purged & {Path(file.path).name for file in manifest.files}, purged
+    assert place.said[-1].startswith(f"verified {manifest.name} ")
+
+
+def test_split_folders(aws: Node, tmp_path: Path) -> None:
+    with machines(tmp_path, 1) as [alone]:
+        node_settings = alone.settings.node._replace(data_log_dir=f"{tmp_path}/1/log/txn")
+        alone.settings = alone.settings._replace(node=node_settings)
+        alone.disk, alone.server = NodeDisk(alone.settings), NodeServer(alone.settings)
+        alone.create()
+        prove(alone)
+        write(alone)
+        place = Place(aws, alone)
+        place.remove_all()
+        place.typed()
+        alone.kill()
+        manifest = place.newest()
+        assert {Path(file.path).name.partition(".")[0] for file in manifest.files} == {"snapshot", "log"}
+        unpack(place.get(f"{manifest.name}.tar.gz"), tmp_path / "unpacked")
+        at_its_end = held(alone.data, Path(node_settings.data_log_dir))
+        assert held(tmp_path / "unpacked").zxid == manifest.last == at_its_end.zxid
+        place.remove_all()
+
+
+def test_what_is_wrong_in_the_bucket_is_named(place: Place, ensemble: list[Machine]) -> None:
+    write(ensemble[0])
+    place.typed()
+    manifest = place.newest()
+    name = f"{manifest.name}.tar.gz"
+    good = place.get(name)
+    assert place.listed().newest == place.listed().latest
+    for at in range(0, len(good), len(good) // 40):
+        place.put(name, good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        with pytest.raises(Damaged, match=rf"^{manifest.name}\.tar\.gz, offset {at >> 20 << 20}: the \d+ bytes from here fail"):
+            place.verify(manifest)
+    place.put(name, good[:-100])
+    with pytest.raises(Damaged, match=rf"offset {len(good) - 100}: the archive ends"):
+        place.verify(manifest)
+    place.remove(name)
+    with pytest.raises(Damaged, match=r"\.tar\.gz has a manifest, and is not there"):
+        place.verify(manifest)
+
+    # The next backup finds that the newest one is damaged and was never verified, and makes another.
+    assert place.listed().latest is not None and place.listed().newest is None
+    place.put(name, good)
+    # In the second of the other mark the worse one holds.
+    wait_for("it to be whole again", lambda: place.verify(manifest) or place.listed().newest)
+    place.remove(f"{manifest.name}.verified.json", f"{manifest.name}.damaged.json")
+    place.put(name, good[:-100])
+    place.said.clear()
+    place.typed()
+    assert place.said[0].startswith("the newest backup is damaged, another is made: ")
+    assert place.newest().name > manifest.name
+
+
+@pytest.mark.parametrize("call", ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:PutObject", "s3:GetObject"])
+def test_a_bucket_that_denies(aws: Node, place: Place, ensemble: list[Machine], call: str) -> None:
+    write(ensemble[0])
+    with aws.fault(faults.deny, call), pytest.raises(UnknownFact, match=f"the instance role needs {call} there"):
+        place.typed()
+    assert not place.keys() and not place.unfinished()
+
+
+def test_an_upload_that_fails_and_cannot_be_aborted_is_aborted_by_the_next(
+    aws: Node, place: Place, ensemble: list[Machine], hook: None
+) -> None:
+    write(ensemble[0])
+    denied = contextlib.ExitStack()
+
+    def deny(when: str, name: str) -> None:
+        if (when, name) == ("before", "complete upload"):
+            for call in ("s3:PutObject", "s3:AbortMultipartUpload"):
+                denied.enter_context(aws.fault(faults.deny, call))
+
+    steps.hook = deny
+    with denied, pytest.raises(UnknownFact, match="s3:PutObject"):
+        place.typed()
+    assert len(place.unfinished()) == 1 and not place.keys()
+    steps.hook = lambda when, name: None
+    place.typed()
+    assert not place.unfinished() and place.newest().last
+    assert "aborted 1 unfinished upload of a backup that was interrupted" in place.said
+
+
+def test_a_signal_in_the_middle_leaves_nothing(place: Place, ensemble: list[Machine], hook: None) -> None:
+    write(ensemble[0])
+
+    def end(when: str, name: str) -> None:
+        if (when, name) == ("before", "complete upload"):
+            raise cli.Ended(signal.SIGTERM)
+
+    steps.hook = end
+    with pytest.raises(cli.Ended):
+        place.typed()
+    assert not place.unfinished() and not place.keys()
+    steps.hook = lambda when, name: None
+    place.typed()  # the lease was given back
+    assert place.newest().last
+
+
+def test_two_nodes_at_once(aws: Node, place: Place, ensemble: list[Machine], hook: None) -> None:
+    write(ensemble[0])
+    other = Place(node_of(aws.region, aws.group, aws.group.living[1], {}), ensemble[0])
+    refused: list[str] = []
+
+    def meanwhile(when: str, name: str) -> None:
+        if (when, name) == ("before", "upload part") and not refused:
+            with pytest.raises(Held) as raised:
+                other.typed()
+            refused.append(str(raised.value))
+
+    steps.hook = meanwhile
+    place.typed()
+    assert refused and refused[0].startswith(f"{aws.group.living[0].instance_id} is making a backup")
+    assert len(place.listed().entries) == 1
+
+
+def test_a_holder_that_was_silent_too_long_commits_nothing(aws: Node, place: Place, ensemble: list[Machine], hook: None) -> None:
+    write(ensemble[0])
+    other = Place(node_of(aws.region, aws.group, aws.group.living[1], {}), ensemble[0])
+    taken: list[bool] = []
+
+    def take_over(when: str, name: str) -> None:
+        if (when, name) == ("after", "begin upload") and not taken:
+            taken.append(True)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("zkboot.backup.lease.LASTS", -1.0)
+                other.typed()
+
+    steps.hook = take_over
+    with pytest.raises(backups.Stale, match=r"was aborted by another node|has taken the backup over"):
+        place.typed()
+    assert len(place.listed().entries) == 1 and not place.unfinished()
+    assert "aborted 1 unfinished upload of a backup that was interrupted" in other.said
+
+
+def test_nothing_written_since(place: Place, ensemble: list[Machine]) -> None:
+    write(ensemble[0])
+    place.typed()
+    name = place.newest().name
+    for _ in range(2):
+        with client(ensemble[0]) as zk:
+            zk.get_children("/")
+        place.typed()
+        assert place.said[-1] == f"nothing was written since backup {name}: it is still current"
+    assert place.listed().newest == place.listed().entries[0]._replace(name=name)
+    with client(ensemble[0]) as zk:
+        zk.create("/ephemeral", ephemeral=True)
+    place.typed()
+    assert len(place.listed().entries) == 2
+
+
+def test_the_timer_makes_one_when_it_is_due_and_this_node_is_to(place: Place, ensemble: list[Machine], aws: Node) -> None:
+    write(ensemble[0])
+    leaders = Place(node_of(aws.region, aws.group, aws.group.living[1], {}), ensemble[0])
+    leaders.scheduled()
+    assert leaders.said[-1].startswith("no backup from here: server 2 backs up; this one would in")
+    place.scheduled()
+    assert place.said[-1].startswith("verified ")
+    place.scheduled()
+    assert place.said[-1] == "no backup is due: the next one in 24 h"
+
+    # Of another day: due again, and for the leader too, as the follower has not done it in time.
+    newest = place.listed().newest
+    assert newest is not None
+    long_ago = name_of(newest.began - 86_400 - 3 * turn.LOOK)
+    for ending in (".tar.gz", ".manifest.json", ".verified.json"):
+        place.put(long_ago + ending, place.get(newest.name + ending).replace(newest.name.encode(), long_ago.encode()))
+        place.remove(newest.name + ending)
+    write(ensemble[0])
+    leaders.scheduled()
+    assert leaders.said[-1].startswith("verified ") and len(place.listed().entries) == 2
+
+    # Who made the newest was killed before it was read back.
+    newest = place.listed().newest
+    assert newest is not None
+    long_ago = name_of(newest.began - 2 * turn.LOOK)
+    for ending in (".tar.gz", ".manifest.json"):
+        place.put(long_ago + ending, place.get(newest.name + ending).replace(newest.name.encode(), long_ago.encode()))
+    place.remove(*(newest.name + ending for ending in (".tar.gz", ".manifest.json", ".verified.json")))
+    place.scheduled()
+    assert place.said[-1].startswith(f"verified {long_ago} to its last record")
+    newest = place.listed().newest
+    assert newest is not None and newest.name == long_ago and newest.verified
+    off = Place(aws, ensemble[1], interval=0)
+    off.scheduled()
+    assert off.said == ["no backup: backup.interval is 0, which switches them off"]
+
+
+def test_without_a_quorum_a_person_still_gets_one(place: Place, ensemble: list[Machine]) -> None:
+    leader, follower = ensemble
+    write(leader)
+    leader.kill()
+    follower.wait_for(Mode.NONE)
+    with pytest.raises(UnknownFact, match="no quorum is seen to serve"):
+        place.scheduled()
+    place.typed()
+    assert place.said[0] == "no quorum is seen to serve: this copies what this node holds, which others may be ahead of"
+    assert not place.newest().had_quorum and place.said[-1].startswith("verified ")

@@ -1,0 +1,116 @@
+"""`zkboot backup`, `backups` and `verify` as they are typed on machines of a lab group, and what a kill at any step leaves."""
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.group import Group
+from tests.lab.ledger import Ledger
+from tests.lab.region import BUCKET, Region
+from zkboot import backups
+from zkboot.aws import backups as s3
+
+STEPS = [
+    name
+    for module in (backups, s3)
+    for name in re.findall(r'step\("([^"]+)"\)', Path(module.__file__).read_text())
+    if name not in ("abort upload", "mark current", "mark damaged")  # of other stories
+]
+MANIFEST = ".manifest.json"
+
+
+@pytest.fixture(scope="module")
+def zk() -> Iterator[Group]:
+    with Region() as region:
+        group = region.group(size=3)
+        group.wait_serving(3)
+        yield group
+
+
+def prefix(zk: Group) -> str:
+    return f"backups/{zk.plan.cluster}/"
+
+
+def names(zk: Group, ending: str = MANIFEST) -> set[str]:
+    return {key.removeprefix(prefix(zk)).removesuffix(ending) for key in zk.region.objects(prefix(zk)) if key.endswith(ending)}
+
+
+def unfinished(zk: Group) -> list[Any]:
+    return list(zk.region.client("s3").list_multipart_uploads(Bucket=BUCKET).get("Uploads", ()))
+
+
+def write(zk: Group) -> None:
+    with Ledger(zk) as ledger:
+        ledger.wait_writing(120)
+
+
+def test_what_a_person_types(zk: Group) -> None:
+    leader, follower = zk.leader(), zk.followers()[0]
+    assert leader is not None
+    told = leader.zkboot("backups")
+    assert (told.returncode, told.stdout) == (0, "there is no backup; zkboot backup makes one\n")
+    told = leader.zkboot("verify")
+    assert told.returncode == 1 and "there is no backup under s3://" in told.stdout
+
+    write(zk)
+    made = follower.zkboot("backup")
+    assert made.returncode == 0, made.stdout
+    (name,) = names(zk)
+    assert (
+        re.search(rf"backup {name}: .* up to 0x1[0-9a-f]+", made.stdout) and f"verified {name} to its last record" in made.stdout
+    )
+    assert names(zk, ".verified.json") == {name} and not unfinished(zk)
+
+    told = leader.zkboot("backups")
+    assert told.returncode == 0 and re.search(rf"^{name} +\d.* hot +20\d\d-", told.stdout, re.MULTILINE), told.stdout
+    (entry,) = [json.loads(line) for line in leader.zkboot("backups", "--json").stdout.splitlines()]
+    assert entry["name"] == name and entry["verified"] and entry["had_quorum"] and entry["current"] is None
+    checked = leader.zkboot("verify", name)
+    assert checked.returncode == 0 and f"verified {name} to its last record" in checked.stdout
+
+    again = leader.zkboot("backup")
+    assert again.returncode == 0 and f"nothing was written since backup {name}: it is still current" in again.stdout, again.stdout
+    assert names(zk) == {name} == names(zk, ".current.json")
+    assert "current as of" in leader.zkboot("backups").stdout
+    for machine in zk.living:
+        assert "no backup is due: the next one in 24 h" in machine.zkboot("backup", "--scheduled").stdout
+    assert zk.region.gateway.refused == []
+
+
+def test_the_timers_of_all_nodes_at_once_make_one_backup(zk: Group) -> None:
+    for key in zk.region.objects(prefix(zk)):
+        zk.region.client("s3").delete_object(Bucket=BUCKET, Key=key)
+    write(zk)
+    leader = zk.leader()
+    started = {machine: machine.start_zkboot("backup", "--scheduled") for machine in zk.living}
+    said = {machine: process.communicate(timeout=120)[0] for machine, process in started.items()}
+    assert [process.returncode for process in started.values()] == [0, 0, 0], said
+    (name,) = names(zk)
+    makers = [machine for machine, text in said.items() if f"verified {name} to its last record" in text]
+    assert len(makers) == 1 and makers[0] is not leader
+    assert sum(" backs up; this one would in " in text for text in said.values()) == 2, said
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["lease", *STEPS])
+def test_killed_at_any_step(zk: Group, step: str, when: str) -> None:
+    """What was not finished is no backup, and the next one leaves nothing of it."""
+    write(zk)
+    victim = zk.followers()[0]
+    before = names(zk)
+    victim.stop_at_step(f"{when}:{step}:kill")
+    killed = victim.zkboot("backup")
+    assert killed.returncode == -signal.SIGKILL, killed.stdout
+    committed = names(zk) - before
+    assert bool(committed) == ((when, step) == ("after", "write manifest") or step in ("read back", "mark verified"))
+    if not committed:
+        write(zk)
+    done = victim.zkboot("backup")
+    assert done.returncode == 0, done.stdout
+    assert len(names(zk) - before) == 1 and not unfinished(zk)
+    assert names(zk) == names(zk, ".verified.json")

@@ -1,0 +1,121 @@
+"""The bucket of backups on the lab's S3: large objects as streams, whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.aws import BUCKET, Node, in_pages_of, node
+from tests.lab import faults
+from tests.lab.iam import ADMIN_KEY, ADMIN_SECRET, Call
+from zkboot.aws.backups import PART, S3Backups
+from zkboot.errors import Damaged, Stale, UnknownFact
+from zkboot.settings_keys import Backup
+
+PREFIX = "backups/zk/"
+KEY = f"{PREFIX}x.tar.gz"
+
+
+@pytest.fixture(scope="module")
+def found() -> Iterator[Node]:
+    with node() as one:
+        yield one
+
+
+def backups(found: Node, **more: Any) -> S3Backups:
+    return S3Backups(found.settings._replace(backup=Backup(prefix=PREFIX, bucket=BUCKET, **more)))
+
+
+def unfinished(found: Node) -> int:
+    return len(found.region.client("s3").list_multipart_uploads(Bucket=BUCKET).get("Uploads", ()))
+
+
+def test_several_parts_arrive_as_they_were_sent(found: Node) -> None:
+    store, body = backups(found), os.urandom(PART * 2 + 12_345)
+    upload = store.upload(KEY, len(body))
+    for at in range(0, len(body), 1_000_003):
+        upload.send(body[at : at + 1_000_003])
+    assert KEY not in store.list(PREFIX).objects
+    upload.complete()
+    assert b"".join(store.read(KEY)) == body
+    assert found.calls("s3:PutObject") >= 4  # begun, two parts, completed
+
+
+def test_nothing_at_all_is_an_object_too(found: Node) -> None:
+    store = backups(found)
+    store.upload(KEY, 0).complete()
+    assert b"".join(store.read(KEY)) == b""
+
+
+def test_what_is_not_there(found: Node) -> None:
+    store = backups(found)
+    assert store.get(f"{PREFIX}none") is None
+    with pytest.raises(Damaged, match=f"s3://{BUCKET}/{PREFIX}none has a manifest, and is not there"):
+        b"".join(store.read(f"{PREFIX}none"))
+
+
+def no_such_upload(fault: faults.Fault, call: Call, carry_out: Any) -> faults.Answer:
+    """What S3 says of an upload that was aborted; moto breaks off instead."""
+    return faults.error_answer(call, "NoSuchUpload", "The specified upload does not exist.")
+
+
+def test_an_upload_that_another_has_aborted(found: Node) -> None:
+    store = backups(found)
+    upload = store.upload(KEY, 1)
+    assert store.abort_unfinished(PREFIX) == 1 and unfinished(found) == 0
+    with found.fault(no_such_upload, "s3:PutObject"), pytest.raises(Stale, match="was aborted by another node"):
+        upload.send(bytes(PART))
+        upload.complete()
+    upload.abort()  # once more is no error
+
+
+def test_every_page_of_uploads_and_objects_is_read(found: Node) -> None:
+    store = backups(found)
+    in_pages_of(store._s3, "ListMultipartUploads", "MaxUploads", 1)
+    in_pages_of(store._s3, "ListObjectsV2", "MaxKeys", 1)
+    for name in ("a", "b", "c"):
+        store.upload(PREFIX + name, 1)
+        store.put(f"{PREFIX}{name}.json", b"{}")
+    assert {f"{PREFIX}{name}.json" for name in "abc"} <= store.list(PREFIX).objects.keys()
+    assert store.abort_unfinished(PREFIX) == 3 and unfinished(found) == 0
+
+
+def test_a_part_that_fails_is_told(found: Node) -> None:
+    upload = backups(found).upload(KEY, 1)
+    with found.fault(faults.deny, "s3:PutObject"), pytest.raises(UnknownFact, match=f"s3:PutObject on s3://{BUCKET}/{KEY}"):
+        upload.send(bytes(PART))
+        upload.complete()
+    upload.abort()
+    assert unfinished(found) == 0
+
+
+def test_a_part_is_sent_again_when_the_service_fails_for_a_moment(found: Node) -> None:
+    store = backups(found)
+    upload = store.upload(KEY, 1)
+    with found.fault(faults.unavailable, "s3:PutObject", times=1):
+        upload.send(bytes(PART))
+        upload.complete()
+    assert b"".join(store.read(KEY)) == bytes(PART)
+
+
+def test_encryption_is_asked_for(found: Node) -> None:
+    store = backups(found, sse="aws:kms", kms_key="alias/backups")
+    store.upload(KEY, 1).complete()
+    store.put(f"{PREFIX}mark", b"{}")
+    for key in (KEY, f"{PREFIX}mark"):
+        head = found.region.client("s3").head_object(Bucket=BUCKET, Key=key)
+        assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "alias/backups")
+
+
+def test_a_profile_and_an_endpoint_for_backups_alone(found: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text(f"[vault]\naws_access_key_id = {ADMIN_KEY}\naws_secret_access_key = {ADMIN_SECRET}\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    before = found.calls("s3:PutObject")
+    store = backups(found, profile="vault", endpoint=found.settings.aws.endpoint_url)
+    store.upload("elsewhere/x", 1).complete()  # which the instance role may not
+    assert b"".join(store.read("elsewhere/x")) == b"" and found.calls("s3:PutObject") == before
+    with pytest.raises(UnknownFact, match="The config profile \\(none\\) could not be found"):
+        backups(found, profile="none").list(PREFIX)

@@ -1,0 +1,298 @@
+"""Directed schedules: each is one race, told in its docstring, in which a clause of the design decides whether anything is lost.
+
+J is the judge, who finds that too few voters remain. Volumes that are taken and given back are how an emptied node comes to hold
+data again.
+"""
+
+from tests.sim.director import Director
+from tests.sim.node import Node
+from zkboot.model import Holds
+
+
+def all_come_back(d: Director, point: str, seconds: float = 8.0) -> None:
+    """J stands at `point` of the turn in which its grace ends; the two that had reported `empty` get their disks back and serve,
+    cut off from J; J goes on."""
+    j, b, c = d.grow(3)
+    d.take_volumes(b, c)
+    d.wait(lambda: d.finds_too_few(j) and "reports awaited" not in j.said, "J waits for nothing but its grace")
+    hold = d.reach(j, point)
+    d.run(seconds)
+    d.part(j)
+    d.give_back_volumes(b, c)
+    d.wait(lambda: d.serves(b, c), "the two serve")
+    d.run(2)
+    d.release(hold)
+    d.run(10)
+
+
+def two_come_and_go(d: Director) -> None:
+    """J finds too few; two of the lost come back and serve with A, whose zkboot stands still; then they are lost again, while J
+    looks away the whole time. A, which has it all, lives."""
+    j, a, b, c, e = d.grow(5)
+    d.terminate(e)
+    d.take_volumes(b, c)
+    d.wait(lambda: d.finds_too_few(j), "J finds too few")
+    judge = d.reach(j, "disk read")
+    d.part(j)
+    starts = d.hold(b, "server start"), d.hold(c, "server start")
+    d.give_back_volumes(b, c)
+    d.wait(lambda: all(s.there for s in starts), "both about to start")
+    d.wait(lambda: d.reports(a, Holds.DATA), "A reports")
+    survivor = d.reach(a, "disk read")
+    d.release(*starts)
+    d.wait(lambda: d.serves(a, b, c), "the three serve")
+    d.run(8)
+    d.wipe(b, c)
+    d.wait(lambda: d.reports(b, Holds.EMPTY) and d.reports(c, Holds.EMPTY), "both report that they are empty")
+    d.release(judge)
+    d.run(12)
+    d.release(survivor)
+
+
+def come_back_by_halves(d: Director) -> None:
+    """The two that had reported `empty` come back, and each stands still right before it reports `joining`, for longer than J's
+    grace; J stands still before its compare-and-set; they go on, and then J."""
+    j, b, c = d.grow(3)
+    d.take_volumes(b, c)
+    d.wait(lambda: d.finds_too_few(j), "J finds too few")
+    d.part(j)
+    halves = d.hold(b, "before report joining"), d.hold(c, "before report joining")
+    d.give_back_volumes(b, c)
+    d.wait(lambda: all(h.there for h in halves), "both about to report `joining`")
+    judge = d.reach(j, "before reseed")
+    d.release(*halves)
+    d.wait(lambda: d.serves(b, c), "the two serve")
+    d.run(3)
+    d.release(judge)
+    d.run(10)
+
+
+def seed_emptied(d: Director) -> None:
+    """Three voters serve, not yet `created`; the seed is cut off and comes back with an empty disk."""
+    d.sim.fleet.desired = 3
+    d.wait(lambda: len(d.sim.nodes) == 3, "three machines")
+    nodes = list(d.sim.nodes.values())
+    for node in nodes:
+        d.hold(node, "before set created")
+    d.wait(lambda: (leader := d.sim.leader()) and len(leader.committed.voters) == 3, "three voters")
+    seed = next(n for n in nodes if n.id == d.record().seed)
+    d.part(seed)
+    d.wipe(seed)
+    others = [n for n in nodes if n is not seed]
+    d.wait(lambda: d.serves(*others), "the others serve")
+    d.run(10)
+
+
+def old_report(d: Director) -> None:
+    """A's report is of a short lack of quorum. Much was written since, without J, which is off; then all but A are terminated,
+    A's zkboot stands still, and J comes back."""
+    j, a, *others = d.grow(5)
+    for node in others:
+        d.sim.power_off(node)
+    d.wait(lambda: d.reports(a, Holds.DATA) and d.reports(j, Holds.DATA), "A and J report")
+    for node in others:
+        d.sim.boot(node)
+    d.wait(lambda: d.serves(*d.sim.living()), "all serve")
+    d.run(3)
+    d.sim.power_off(j)
+    d.run(8)
+    survivor = d.reach(a, "disk read")
+    d.terminate(*others)
+    d.sim.boot(j)
+    d.wait(lambda: d.finds_too_few(j), "J finds too few")
+    d.run(12)
+    d.release(survivor)
+
+
+def late_report(d: Director) -> None:
+    """A read its disk and stands still before it writes the report; two nodes that were off come back, serve with A, and are
+    terminated, all of it without a change of the record; J finds too few, and then A's report lands."""
+    j, a, b, c, e = d.grow(5)
+    d.terminate(e)
+    d.sim.power_off(b)
+    d.sim.power_off(c)
+    d.wait(lambda: d.reports(a, Holds.DATA), "A reports")
+    judge = d.reach(j, "disk read")
+    d.part(j)
+    report = d.reach(a, f"put control/c/reports/{a.id}")
+    d.sim.boot(b)
+    d.sim.boot(c)
+    d.wait(lambda: d.serves(a, b, c), "the three serve")
+    d.run(8)
+    d.terminate(b, c)
+    d.release(judge)
+    d.wait(lambda: d.finds_too_few(j), "J finds too few")
+    d.run(2)
+    again = d.hold(a, "disk read")
+    d.release(report)
+    d.run(14)
+    d.release(again)
+
+
+def two_of_three_emptied(d: Director) -> None:
+    """Two come back with empty disks at the same time."""
+    _, b, c = d.grow(3)
+    d.wipe(b, c)
+    d.run(5)
+
+
+def come_back_later(d: Director, aws: bool = True) -> None:
+    """Two report `empty` and are switched off; J reseeds and serves; then they come back with their old disks, cut off from J."""
+    j, b, c = d.grow(3)
+    d.take_volumes(b, c)
+    d.wait(lambda: d.reports(b, Holds.EMPTY) and d.reports(c, Holds.EMPTY), "both report that they are empty")
+    d.sim.power_off(b)
+    d.sim.power_off(c)
+    d.wait(lambda: d.record().generation == 2 and d.serves(j), "J serves the next generation")
+    d.part(j)
+    b.aws = c.aws = aws
+    d.give_back_volumes(b, c)
+    d.run(40)
+
+
+def come_back_without_aws(d: Director) -> None:
+    """As before, but AWS does not answer the two."""
+    come_back_later(d, aws=False)
+
+
+def cut_in_commit(d: Director) -> tuple[list[Node], list[Node]]:
+    """A voter leaves and a spare takes its place, in one call; all have the proposal on disk, but only the leader and the spare
+    hear of the commit: the one that leaves and the third voter are cut off right then. Returns both pairs."""
+    nodes = d.grow(4)
+    leader = d.sim.leader()
+    assert leader is not None
+    spare = next(s for s in leader.committed.observers)
+    stay = [n for n in nodes if n.address in (leader.address, spare.address)]
+    others = [n for n in nodes if n not in stay]
+
+    def cut() -> None:
+        d.sim.ensemble.committing = lambda: None
+        d.part(*others)
+
+    d.sim.ensemble.committing = cut
+    d.sim.fleet.desired = 3
+    others[0].machine.lifecycle = "Terminating:Wait"
+    d.wait(lambda: d.sim.islands, "the commit")
+    d.wait(lambda: d.serves(*stay), "the leader and the spare serve")
+    return stay, others
+
+
+def commit_unheard(d: Director) -> None:
+    """The commit of a configuration is not heard by two of the old one; they are restarted again and again."""
+    cut_in_commit(d)
+    d.run(120)
+
+
+def commit_unheard_by_those_left(d: Director) -> None:
+    """As before, and those that heard of it report `empty` for a while: too few of the pending configuration's voters remain."""
+    stay, others = cut_in_commit(d)
+    d.run(10)
+    d.take_volumes(*stay)
+    d.wait(lambda: all(d.reports(n, Holds.EMPTY) for n in stay), "both report that they are empty")
+    d.sim.run(60, lambda: d.serves(*others))
+    d.give_back_volumes(*stay)
+    d.run(30)
+
+
+def rejoined_then_cut_off(d: Director) -> None:
+    """Two report `empty` while each is alone, and join again; then J is cut off from them."""
+    j, *others = d.grow(3)
+    for node in others:
+        d.part(node)
+        d.wipe(node)
+        d.wait(lambda node=node: d.reports(node, Holds.EMPTY), "it reports that it is empty")  # type: ignore[misc]
+        d.sim.islands = {}
+        d.wait(lambda node=node: node.said.startswith("healthy"), "it serves again")  # type: ignore[misc]
+    d.sim.ensemble.end(j.address, silent=False)
+    d.wait(lambda: d.serves(*others), "one of the two leads")
+    d.wait(d.sim.settled, "all serve")
+    d.part(j)
+    d.run(30)
+
+
+def cut_off(d: Director) -> None:
+    """J is cut off from the two others, which serve."""
+    j, _, _ = d.grow(3)
+    d.run(3)
+    d.part(j)
+    d.run(30)
+
+
+def unknown_to_ec2(d: Director) -> None:
+    """Two machines are launched, join and become voters; the answers that EC2 gives to J are of a moment before; J is cut off."""
+    (j,) = d.grow(1)
+    d.run(60)
+    d.sim.fleet.frozen = False
+    others = [n for n in d.grow(3) if n is not j]
+    d.sim.fleet.lag = lambda me: 50.0 if me == j.id else 0.0
+    d.part(j)
+    d.wait(lambda: d.serves(*others), "the others serve")
+    d.run(40)
+
+
+def most_terminated(d: Director) -> None:
+    """Three of five are terminated."""
+    d.terminate(*d.grow(5)[:3])
+    d.run(5)
+
+
+def elections_unseen(d: Director) -> None:
+    """Without J, which is off, the others elect leaders again and again; then they are terminated, and J comes back."""
+    j, *others = d.grow(5)
+    d.sim.power_off(j)
+    for _ in range(4):
+        d.wait(lambda: d.serves(*others), "a leader")
+        d.run(3)
+        leader = d.sim.leader()
+        assert leader is not None
+        d.sim.ensemble.end(leader.address, silent=False)
+    d.wait(lambda: d.serves(*others), "a leader")
+    d.run(3)
+    d.terminate(*others)
+    d.sim.boot(j)
+    d.run(5)
+
+
+def generation_unseen(d: Director) -> None:
+    """As before, but one of the others survives: it reseeds, serves alone and is terminated before `created`; J comes back."""
+    j, a, *others = d.grow(5)
+    d.sim.power_off(j)
+    for _ in range(4):
+        d.wait(lambda: d.serves(a, *others), "a leader")
+        d.run(3)
+        leader = d.sim.leader()
+        assert leader is not None
+        d.sim.ensemble.end(leader.address, silent=False)
+    d.wait(lambda: d.serves(a, *others), "a leader")
+    d.terminate(*others)
+    d.sim.boot(j)
+    d.part(a)
+    d.wait(lambda: d.record().generation == 2 and d.serves(a), "A serves the next generation")
+    d.run(4)
+    d.terminate(a)
+    d.run(5)
+
+
+def back_within_grace(d: Director) -> None:
+    """Much is written without J, which is off; the two others lose their volumes and get them back before the grace ends."""
+    j, b, c = d.grow(3)
+    d.sim.power_off(j)
+    d.run(10)
+    d.take_volumes(b, c)
+    d.wait(lambda: d.reports(b, Holds.EMPTY) and d.reports(c, Holds.EMPTY), "both report that they are empty")
+    d.sim.power_off(b)
+    d.sim.power_off(c)
+    d.sim.boot(j)
+    d.wait(lambda: d.finds_too_few(j), "J finds too few")
+    d.run(6)
+    d.give_back_volumes(b, c)
+    d.run(5)
+
+
+def address_given_again(d: Director) -> None:
+    """A voter is terminated, and its address given to the instance in its place."""
+    _, b, _ = d.grow(3)
+    d.sim.fleet.reuse = True
+    d.terminate(b)
+    d.sim.fleet.frozen = False
+    d.run(5)

@@ -1,0 +1,243 @@
+"""Clauses of the design switched off in the real code: each switch is a list of patches, laid on by a test alone.
+
+What the product does in one place is replaced there; what observe's order of reading rests on is undone by a store or a group
+that answers with what was read at another moment.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from tests.sim.files import NodeDisk
+from zkboot import actions, observe, policy, reconcile, words
+from zkboot import record as records
+from zkboot.actions import Act
+from zkboot.model import Action, Holds, Record, Report, Server
+from zkboot.notes import Notes
+from zkboot.observe import Seen
+from zkboot.settings import Settings
+from zkboot.words import TOO_FEW, Words
+from zkboot.world import Listed, Stored, World
+
+Switch = list[tuple[object, str, Any]]
+ORIGINAL: dict[str, Any] = {
+    "amend_record": actions.amend_record,
+    "claim": actions.claim,
+    "withdraw": actions.withdraw,
+    "report_joining": actions.report_joining,
+    "write_report": actions.write_report,
+    "replace_record": actions.replace_record,
+    "observe": observe.observe,
+    "dead": Words.dead,
+    "valid": Words.valid,
+    "voters": vars(Words)["voters"].func,
+    "prepare_start": NodeDisk.prepare_start,
+}
+
+
+@contextmanager
+def off(switch: Switch) -> Iterator[None]:
+    with ExitStack() as stack:
+        for target, name, new in switch:
+            stack.enter_context(patch.object(target, name, new))
+        yield
+
+
+# --- the fence, `joining` and the raise
+
+
+def amending_without(*names: str) -> Switch:
+    """The named compare-and-sets of the record are not made."""
+
+    def amend(a: Act, change: Callable[[Record], Record], name: str) -> Record:
+        return a.record if name in names else ORIGINAL["amend_record"](a, change, name)
+
+    return [(actions, "amend_record", amend)]
+
+
+def claim_held(a: Act) -> tuple[Record, int]:
+    """Whoever holds an id claims nothing, promise or not."""
+    held = actions.id_of(a.me.instance_id, a.record)
+    return (a.record, held) if held is not None else ORIGINAL["claim"](a)
+
+
+def joining_after(a: Act) -> str | None:
+    """The record is raised first, `joining` reported then."""
+    actions.amend_record(a, lambda record: record, "raise")
+    actions.report_joining(a)
+    if a.words.of_generation:
+        actions.release(a)
+    return None
+
+
+def unless_it_joins(a: Act, holds: Holds) -> Report | None:
+    """No joiner reports `joining`."""
+    joins = holds is Holds.JOINING and a.decision.action in (Action.JOIN, Action.REJOIN)
+    return None if joins else ORIGINAL["write_report"](a, holds)
+
+
+JOINED_UNREPORTED: Switch = [(actions, "write_report", unless_it_joins)]
+NO_FENCE = amending_without("fence")
+NO_RAISE = [*amending_without("raise"), (actions, "claim", claim_held)]
+JOINING_AFTER: Switch = [(actions, "EFFECTS", actions.EFFECTS | {Action.WITHDRAW: joining_after})]
+
+
+# --- the judge's order of reading
+
+
+def replace_what_is_there(a: Act, new: Record, name: str) -> None:
+    """Compare-and-set on the revision that is there by now."""
+    with actions.step(name):
+        found = records.read(a.world.store, a.settings.cluster)
+        assert found is not None
+        records.replace(a.world.store, a.settings.cluster, new._replace(revision=found[0].revision), found[1])
+
+
+class OneReading:
+    """The store of one turn in which the reports are read once, at a moment of its own."""
+
+    def __init__(self, world: World, cluster: str) -> None:
+        self.world, self._reports = world, f"control/{cluster}/reports/"
+        self._listed: tuple[Listed, ...] | None = None
+        self._got: dict[str, Stored | None] = {}
+
+    def read(self) -> None:
+        self._listed = self.world.store.list(self._reports)
+        self._got = {entry.key: self.world.store.get(entry.key) for entry in self._listed}
+
+    def get(self, key: str) -> Stored | None:
+        return self._got[key] if key in self._got else self.world.store.get(key)
+
+    def list(self, prefix: str) -> tuple[Listed, ...]:
+        if not prefix.startswith(self._reports):
+            return self.world.store.list(prefix)
+        if self._listed is None:
+            self.read()
+        assert self._listed is not None
+        return self._listed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.world.store, name)
+
+
+def reports_first(world: World, settings: Settings, notes: Notes) -> Seen:
+    reading = OneReading(world, settings.cluster)
+    reading.read()
+    return ORIGINAL["observe"](world._replace(store=reading), settings, notes)
+
+
+def at_any_revision(revision: int) -> str:
+    return TOO_FEW
+
+
+REREAD: Switch = [(actions, "replace_record", replace_what_is_there)]
+FOUND_AT_ANY_REVISION: Switch = [(words, "too_few_at", at_any_revision), (policy, "too_few_at", at_any_revision)]
+REPORTS_FIRST: Switch = [(reconcile, "observe", reports_first)]
+
+
+# --- whose word counts
+
+
+def at_any_age(w: Words, instance_id: str) -> bool:
+    report = w.reports.get(instance_id)
+    return report is not None and w.record is not None and (report.holds is Holds.EMPTY or is_current(w, report))
+
+
+def is_current(w: Words, report: Report) -> bool:
+    return w.record is not None and report.holds is Holds.DATA and report.revision == w.record.revision
+
+
+def by_its_writing(w: Words, instance_id: str) -> bool:
+    """A report's age is that of the object in the bucket."""
+    report, since = w.reports.get(instance_id), w.found_too_few
+    mine = instance_id == w.seen.me.instance_id
+    if report is None or report.holds is Holds.EMPTY or mine:
+        return bool(ORIGINAL["valid"](w, instance_id))
+    return is_current(w, report) and since is not None and report.modified > since.since
+
+
+def spoken(w: Words, instance_id: str) -> bool:
+    report = w.reports.get(instance_id)
+    return report is not None and report.holds in (Holds.EMPTY, Holds.DATA)
+
+
+def fresh_even_if_empty(w: Words, instance_id: str) -> bool:
+    report, since = w.reports.get(instance_id), w.found_too_few
+    return report is not None and since is not None and spoken(w, instance_id) and report.read > since.since
+
+
+def without_grace(w: Words) -> bool:
+    """Row 18 that only awaits the reports."""
+    return bool(policy.silent(w))
+
+
+NO_GRACE: Switch = [(policy, "ROWS", tuple(r._replace(when=without_grace) if r.number == 18 else r for r in policy.ROWS))]
+REPORTS_OF_ANY_AGE: Switch = [(Words, "valid", at_any_age)]
+REPORTS_BY_WRITING: Switch = [(Words, "valid", by_its_writing)]
+ANY_REPORTS: Switch = [(Words, "valid", spoken)]
+EMPTY_FRESH: Switch = [(Words, "valid", fresh_even_if_empty)]
+
+
+def never(*_: object) -> bool:
+    return False
+
+
+def promised_by_report(w: Words) -> bool:
+    return w.own_report is not None and w.own_report.holds is Holds.EMPTY
+
+
+NO_PROMISE: Switch = [(Words, "promised", property(never))]
+PROMISE_IN_REPORT_ALONE: Switch = [(Words, "promised", property(promised_by_report))]
+
+
+# --- who is dead, who the voters are, whose data it is
+
+
+def dead_unless_seen(w: Words, instance_id: str) -> bool:
+    """Whoever does not answer is given up."""
+    return (w.seen.quorum is None and instance_id != w.seen.me.instance_id) or ORIGINAL["dead"](w, instance_id)
+
+
+def dead_unless_listed(w: Words, instance_id: str) -> bool:
+    """One answer of EC2's that does not know an instance is enough."""
+    unlisted = w.group is not None and w.group.lists_me and instance_id not in w.group.instances
+    return (unlisted and instance_id != w.seen.me.instance_id) or ORIGINAL["dead"](w, instance_id)
+
+
+def holder_by_address(w: Words, server: Server) -> str | None:
+    """Whoever has that address now, of several a living one."""
+    claims = w.record.members.values() if w.record else ()
+    holders = [c.instance_id for c in claims if c.address == server.address]
+    return min(holders, key=w.dead, default=None)
+
+
+def voters_present(w: Words) -> Any:
+    """Those of the voters that are there."""
+    return tuple(v for v in ORIGINAL["voters"](w) if not w.lost(v))
+
+
+def any_generation(w: Words) -> bool:
+    identity = w.seen.disk.identity
+    return w.record is not None and identity is not None and identity.cluster_id == w.record.cluster_id
+
+
+def forgets_pending(disk: NodeDisk, digest: str | None, aside: bool) -> None:
+    """The configuration that a start deletes is not put back before the next."""
+    ORIGINAL["prepare_start"](disk, digest, aside)
+    disk._files.kept = None
+
+
+def own_epoch(a: Act) -> int:
+    data = a.seen.disk.data
+    return max(data.current_epoch, data.accepted_epoch, data.zxid >> 32) if data else 0
+
+
+SILENT_IS_DEAD: Switch = [(Words, "dead", dead_unless_seen)]
+UNLISTED_IS_DEAD: Switch = [(Words, "dead", dead_unless_listed)]
+BY_ADDRESS_ALONE: Switch = [(Words, "instance_of", holder_by_address)]
+VOTERS_PRESENT: Switch = [(Words, "voters", property(voters_present))]
+ANY_GENERATION: Switch = [(Words, "of_generation", property(any_generation))]
+PENDING_NOT_KEPT: Switch = [(NodeDisk, "prepare_start", forgets_pending)]
+OWN_EPOCH: Switch = [(actions, "highest_epoch", own_epoch)]
+NEXT_EPOCH: Switch = [*OWN_EPOCH, (actions, "EPOCH_MARGIN", 0)]

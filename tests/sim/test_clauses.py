@@ -1,0 +1,22 @@
+"""Each clause of the design against the race that it decides: with it off something is lost, with it on nothing is."""
+
+import pytest
+
+from tests.sim import races
+from tests.sim.clauses import CLAUSES, TWO, Clause, Played, play
+
+
+def shows(played: Played, clause: Clause) -> bool:
+    return any(clause.loss in text for text in (*played.found, *played.given_up))
+
+
+@pytest.mark.parametrize("clause", CLAUSES, ids=lambda c: c.words)
+def test_a_clause_decides_its_race(clause: Clause) -> None:
+    off, on = play(clause, clause.switch), play(clause, [])
+    assert shows(off, clause), "\n".join(["nothing was lost without it", *off.story, *off.found])
+    assert not on.found and not shows(on, clause), "\n".join(["lost although it is on", *on.story, *on.found])
+
+
+def test_a_pending_configuration_is_not_given_up_for_voters_that_come_back() -> None:
+    played = play(Clause("", [], races.commit_unheard_by_those_left, TWO, max_voters=3), [])
+    assert not played.found, "\n".join([*played.story, *played.found])

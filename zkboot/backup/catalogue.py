@@ -1,0 +1,80 @@
+"""The backups under a prefix, as one listing shows them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from zkboot.backup import manifest as manifests
+from zkboot.backup.manifest import CURRENT, DAMAGED, MANIFEST, NAME, VERIFIED, Manifest
+from zkboot.backup.store import Listing, Store
+from zkboot.errors import Damaged, UsageError
+
+
+class Entry(NamedTuple):
+    """One backup; instants are the store's own clock, seconds since 1970, None where there is no such mark."""
+
+    name: str
+    verified: float | None  # found whole, the last time that it was read back
+    damaged: float | None  # found damaged, the last time that it was read back
+    current: float | None  # nothing had been written since, when that was last looked at
+
+    @property
+    def began(self) -> float:
+        return manifests.instant_of(self.name)
+
+    @property
+    def as_of(self) -> float:
+        """Until when it is known to hold all that had been written."""
+        return max(self.began, self.current or 0.0)
+
+
+class Catalogue(NamedTuple):
+    """The backups, oldest first, and the store's clock at the listing."""
+
+    entries: tuple[Entry, ...]
+    date: float
+
+    @property
+    def latest(self) -> Entry | None:
+        return self.entries[-1] if self.entries else None
+
+    @property
+    def newest(self) -> Entry | None:
+        """The latest that was not found damaged."""
+        return next((entry for entry in reversed(self.entries) if entry.damaged is None), None)
+
+    def named(self, name: str) -> Entry:
+        """Raises UsageError naming what there is."""
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        latest = f"; the latest is {self.latest.name}" if self.latest else ", nor any other"
+        raise UsageError(f"there is no backup {name}{latest}; zkboot backups lists them")
+
+
+def read(store: Store, prefix: str) -> Catalogue:
+    """Raises UnknownFact."""
+    return of_listing(store.list(prefix), prefix)
+
+
+def of_listing(listing: Listing, prefix: str) -> Catalogue:
+    """What has a manifest, with its marks."""
+    modified = {key.removeprefix(prefix): instant for key, instant in listing.objects.items()}
+    names = sorted(key.removesuffix(MANIFEST) for key in modified if key.endswith(MANIFEST))
+    return Catalogue(tuple(_entry(name, modified) for name in names if NAME.fullmatch(name)), listing.date)
+
+
+def _entry(name: str, modified: Mapping[str, float]) -> Entry:
+    """Of the two marks of a reading back the later one holds; of two in the same second the worse."""
+    verified, damaged = modified.get(name + VERIFIED), modified.get(name + DAMAGED)
+    if verified is not None and damaged is not None:
+        verified, damaged = (verified, None) if verified > damaged else (None, damaged)
+    return Entry(name, verified, damaged, modified.get(name + CURRENT))
+
+
+def load(store: Store, prefix: str, name: str) -> Manifest:
+    """The manifest of a backup that was listed. Raises Damaged, UnknownFact, NewerSchema."""
+    key = f"{prefix}{name}{MANIFEST}"
+    body = store.get(key)
+    if body is None:
+        raise Damaged(f"{key} was listed, and is gone")
+    return manifests.of_json(body, key)
