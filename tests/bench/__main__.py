@@ -31,6 +31,12 @@ def policy(samples: int, step: Step) -> Iterator[Figure]:
     yield Figure("situations in which the policy is proved", "", (space.size(),))
 
 
+def full_lab(samples: int, step: Step) -> Iterator[Figure]:
+    from tests.bench.full import full
+
+    return full(samples, step)
+
+
 MEASUREMENTS = {
     "start": Measurement("three machines to an ensemble", ensembles.start, 3),
     "join": Measurement("one joins two", ensembles.join, 2),
@@ -38,6 +44,7 @@ MEASUREMENTS = {
     "leader": Measurement("leader killed to the next acknowledged write", ensembles.leader, 2),
     "majority": Measurement("a majority terminated to the next acknowledged write", majority.majority, 2),
     "turn": Measurement("what a light and a whole turn cost", turns.turn, 5),
+    "full": Measurement("booted instances (root, Linux, Packer): launch, sizes, the server's start", full_lab, 2),
     "policy": Measurement("the size of the proved space", policy, 1),
 }
 

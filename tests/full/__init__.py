@@ -1,0 +1,1 @@
+"""Stories of booted instances. They need root, Linux and Packer, and skip loudly without."""

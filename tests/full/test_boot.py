@@ -1,0 +1,62 @@
+"""What cloud-init's log tells of booted instances, and what systemd and cloud-init make of a boot in vain."""
+
+from tests.cloudinit.members import end_of, three_from_nothing
+from tests.cloudinit.story import hold_to, log_of, says
+from tests.lab.full.machine import FullMachine
+from tests.lab.full.region import FullRegion
+from tests.lab.group import Group
+
+BOOT = 120.0  # seconds
+
+
+def test_three_from_nothing(ensemble: Group) -> None:
+    first = list(ensemble.machines.values())[:3]
+    for machine in first:
+        end_of(machine, ensemble)
+    if set(first) <= set(ensemble.living):
+        three_from_nothing(ensemble)
+
+
+def test_recovery_has_the_interval_of_the_settings(zk: Group) -> None:
+    for machine in zk.living:
+        assert isinstance(machine, FullMachine)
+        shown = machine.run("systemctl", "show", "--property=TimersMonotonic,UnitFileState", "zkboot-recover.timer").stdout
+        assert "OnUnitActiveUSec=3s" in shown and "UnitFileState=enabled" in shown, shown
+
+
+def test_the_commands_run_again_change_nothing(zk: Group) -> None:
+    machine = zk.followers()[0]
+    assert isinstance(machine, FullMachine)
+    pid, members = machine.server_pid, zk.members()
+    done = machine.run("sh", "/var/lib/cloud/instance/scripts/runcmd", timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert [line.split(" ", 1)[1].split(":")[0].split(",")[0] for line in done.stdout.splitlines()] == [
+        "healthy",
+        "serving as follower",
+    ]
+    assert (machine.server_pid, zk.members()) == (pid, members)
+
+
+def test_a_boot_with_a_wrong_setting_and_what_happens_once_it_is_mended(full_region: FullRegion) -> None:
+    # The timer has the image's interval, for nobody could read another one.
+    settings = {"zookeeper": {"tick_time": "300"}, "timing": {"recover_interval": 60}}
+    group = full_region.group(1, name="wrong", settings=settings)
+    full_region.wait_until(lambda: group.living, "an instance is launched", BOOT)
+    (machine,) = group.living
+    assert isinstance(machine, FullMachine)
+    full_region.wait_until(lambda: "names what is wrong" in "".join(log_of(machine)[-1:]), "its boot has ended", BOOT)
+    hold_to(
+        machine,
+        says(r'/etc/zkboot/zkboot\.toml:\d+: zookeeper\.tick_time: must be a whole number, not "300"'),
+        says(
+            r"nothing is started: the settings cannot be used; zkboot config names what is wrong\. "
+            r"Recovery looks every minute whether it is mended"
+        ),
+    )
+    full_region.wait_until(lambda: "status: error" in machine.run("cloud-init", "status").stdout, "cloud-init says so", BOOT)
+    assert not machine.server_pid and not full_region.objects("control/wrong/")
+    assert machine.run("stat", "--format=%a %U", "/etc/zkboot/zkboot.toml").stdout == "600 root\n"
+    machine.run("sed", "--in-place", 's/"300"/300/', "/etc/zkboot/zkboot.toml")
+    group.wait_serving(1, BOOT + 60)
+    group.scale(0)
+    full_region.wait_until(lambda: not group.living, "the group is gone", BOOT)

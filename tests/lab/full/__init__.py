@@ -1,0 +1,1 @@
+"""The full lab: a region whose instances are booted Debian containers, with real systemd and cloud-init, launched from an AMI."""

@@ -1,0 +1,155 @@
+"""The stories of the full lab, told as they happen."""
+
+import logging
+import re
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from tests.demo import interrupts
+from tests.demo.narrator import Narrator
+from tests.demo.witness import SHORT, Witness
+from tests.lab.errors import LabError
+from tests.lab.full import image
+from tests.lab.full.region import FullRegion
+from tests.lab.full.stories import STORIES, Story
+from tests.lab.group import Group
+from tests.lab.machines import CHECKOUT
+from tests.lab.settings import FASTER
+from tests.scenarios.story import created_once, every_write_kept
+
+PYTHON = sys.executable.removeprefix(f"{CHECKOUT}/")
+LOOK_EVERY = 0.3  # seconds
+FRESH = 240.0  # seconds in which three instances must serve
+# What cloud-init prints on every machine: addresses, host keys.
+CHATTER = re.compile(
+    r"ci-info: |Cloud-init v\. |Generating public/private |Your (identification|public key) |The key|SHA256:|[+|].*[+|]$"
+)
+INSTEAD = "the logs of its instances are kept: {}"
+
+
+class Told(NamedTuple):
+    """One row of the table."""
+
+    title: str
+    seconds: float
+    well: bool
+
+
+def tell(only: str, keep: bool) -> bool:
+    """Build, launch, tell. Whether every story went well."""
+    # kazoo warns of every lost connection, which is what these stories are made of.
+    logging.getLogger("kazoo").setLevel(logging.CRITICAL)
+    chosen = choose(only)
+    with Narrator(len(chosen) + 2) as narrator:
+        narrator.chapter(1, "The image")
+        golden = image.ensure(narrator.moves if narrator.console.is_terminal else lambda line: narrator.plain(f"  {line}", "dim"))
+        narrator.reached(f"{golden.name}")
+        with FullRegion(golden) as region:
+            try:
+                return Telling(narrator, region).run(chosen, keep)
+            finally:
+                # What began must be put away whole, whoever loses patience.
+                interrupts.ignore()
+
+
+def choose(only: str) -> list[Story]:
+    names = [name for name in only.split(",") if name] if only != "none" else []
+    known = {story.name: story for story in STORIES}
+    if unknown := [name for name in names if name not in known]:
+        raise LabError(f"no story {unknown[0]!r}: there is {', '.join(known)} (and none)")
+    if only == "none":
+        return []
+    return [known[name] for name in names] or list(STORIES)
+
+
+class Telling:
+    def __init__(self, narrator: Narrator, region: FullRegion) -> None:
+        self.narrator = narrator
+        self.region = region
+        self.witness = Witness(region)
+        self.told: list[Told] = []
+        self.watched = threading.Event()
+
+    def run(self, stories: list[Story], keep: bool) -> bool:
+        faster = ", ".join(f"{key} {value:g}" for table in FASTER.values() for key, value in table.items())
+        self.narrator.plain(f"Faster here than in production: {faster} (ms and s).", "dim")
+        if self.region.no_volumes:
+            self.narrator.failed(
+                f"NOT PROVED: data on a volume of their own; here they lie on the root disk: {self.region.no_volumes}"
+            )
+        watching = threading.Thread(target=self.watch, daemon=True)
+        watching.start()
+        try:
+            self.narrator.chapter(2, "Three instances are launched from it, and become an ensemble")
+            zk = self.region.group(3)
+            if self.one("three empty instances become an ensemble", lambda: self.fresh(zk)):
+                for number, story in enumerate(stories, 3):
+                    self.narrator.chapter(number, story.title)
+                    self.witness.forget()
+                    if not self.one(story.title, lambda story=story: self.story(story, zk)):
+                        break
+            well = self.account(len(stories) + 1)
+            if keep:
+                self.stay(zk)
+            return well
+        finally:
+            self.watched.set()
+            watching.join()
+
+    def fresh(self, zk: Group) -> None:
+        with every_write_kept(zk):
+            zk.wait_serving(3, FRESH)
+        zk.wait_until(lambda: all(machine.said("finished at") for machine in zk.living), "cloud-init has ended", FRESH)
+        created_once(zk)
+
+    def story(self, story: Story, zk: Group) -> None:
+        story.tell(zk)
+        zk.wait_serving(3, FRESH)
+
+    def one(self, title: str, tell: Callable[[], None]) -> bool:
+        """Whether it went well; what went wrong is printed."""
+        began = self.narrator.seconds
+        well = False
+        try:
+            tell()
+            well = True
+        except (LabError, AssertionError) as error:
+            self.narrator.failed(f"{error}\n{self.region.last_words()}")
+            self.narrator.plain(INSTEAD.format(self.region.path))
+        self.told.append(Told(title, self.narrator.seconds - began, well))
+        if well:
+            self.narrator.reached(f"after {self.told[-1].seconds:.1f} s: every acknowledged write was read back")
+        return well
+
+    def account(self, expected: int) -> bool:
+        rows = [(told.title, f"{told.seconds:.1f} s", "yes" if told.well else "NO") for told in self.told]
+        total = (f"{sum(told.well for told in self.told)} of {expected} went well", f"{self.narrator.seconds:.0f} s", "")
+        self.narrator.table("What was told", ("story", "time", "every write kept"), rows, total)
+        return len(rows) == expected and all(told.well for told in self.told)
+
+    def watch(self) -> None:
+        """What the region and its instances say, as they say it, until the end."""
+        while not self.watched.wait(LOOK_EVERY):
+            with suppress(OSError):
+                for who, text, quoted in self.witness.news():
+                    if not CHATTER.match(text):
+                        self.narrator.happens(who, text, quoted)
+
+    def stay(self, zk: Group) -> None:
+        self.narrator.plain("\nThe region runs on. In another terminal:", "bold")
+        name = zk.living[0].instance_id[:SHORT]
+        for command, what in (
+            ("make lab-shell", "the instances"),
+            (f"make lab-shell I={name}", "a shell in one; then, in it:"),
+            ("  zkboot status", ""),
+            ("  less /var/log/cloud-init-output.log", "how it came up"),
+            ("  journalctl -u zkboot-recover", "how it is kept"),
+            (f"{PYTHON} -m tests.lab.full region scale 5", "see the ensemble grow, here; region --help lists what else there is"),
+            ("make lab-down", "the end of it all, as Ctrl-C here"),
+        ):
+            self.narrator.command(command, what)
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
