@@ -1,4 +1,4 @@
-# `make help` lists what there is. Recipes are short: what takes more than a few lines is in tests/setup/ and packer/zookeeper/.
+# `make help` lists what there is. Recipes are short: what takes more than a few lines is in tests/setup/ and packer/.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -24,6 +24,30 @@ demo: venv zookeeper ## An ensemble that builds and heals itself, told as it hap
 	@$(call needs_module,tests.demo)
 	@$(RUN) tests.demo $(if $(KEEP),--keep)
 
+.PHONY: lab
+lab: venv zookeeper ## The image, booted (root, Linux): built by Packer, three instances, the stories; KEEP=1, ONLY=power,scale
+	@$(RUN) tests.lab.full run $(if $(KEEP),--keep) $(if $(ONLY),--only $(ONLY))
+
+.PHONY: lab-shell
+lab-shell: ## A shell in an instance of a lab that runs: I=1, or the beginning of its id; without I the instances
+	@$(RUN) tests.lab.full shell $(I)
+
+.PHONY: lab-down
+lab-down: ## End the lab and clean up after it, however it was left
+	@$(RUN) tests.lab.full down
+
+.PHONY: wheel
+wheel: venv ## What the image is built from: zkboot's wheel and its locked dependencies, in build/ami
+	@packer/prepare
+
+.PHONY: ami
+ami: venv ## Build the golden image in AWS with Packer; ARGS="-var region=eu-central-1" goes to it (packer/README.md)
+	@packer/build $(ARGS)
+
+.PHONY: ami-check
+ami-check: venv zookeeper ## Build this checkout's image in the lab, boot three, kill a leader, reboot one (root, Linux)
+	@$(RUN) tests.lab.full run --only kill,reboot
+
 .PHONY: test
 test: lint zookeeper ## Everything: lint, then all tests; ARGS="-k name" goes to pytest
 	@$(RUN) pytest tests $(ARGS)
@@ -31,6 +55,10 @@ test: lint zookeeper ## Everything: lint, then all tests; ARGS="-k name" goes to
 .PHONY: test-long
 test-long: venv zookeeper ## Every scenario on real servers, for hours; ARGS="-k name" goes to pytest
 	@$(RUN) pytest tests/scenarios -m "long or not long" $(ARGS)
+
+.PHONY: soak
+soak: venv ## A million random schedules of the simulation, on all cores; goes on where it was stopped; ARGS="--count 50000"
+	@$(RUN) tests.sim.soak $(ARGS)
 
 .PHONY: lint
 lint: venv ## ruff (rules and format) on everything, mypy --strict on zkboot/

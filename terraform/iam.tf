@@ -1,0 +1,87 @@
+# The instances' identity. policies/node.json.tftpl is what every node may do, and the lab enforces that very file. It speaks of
+# this cluster's own prefixes, parameters, group and log group alone. Its only `*`:
+# - SeeGroupAndInstances: EC2's and Auto Scaling's Describe calls know neither resources nor tags.
+# - OwnLifecycleHooks: the `*` in the ARN is the group's unique id, which is not known before the group is.
+# - SeeOwnObjects: a GET of an object that is not there is answered with 404 only to who may list, and S3 decides that without
+#   a prefix: hence the condition IfExists. It lets a node list the keys of a bucket that clusters share, but read none of them.
+
+locals {
+  own_role  = var.role.name == null
+  role_name = local.own_role ? aws_iam_role.node[0].name : var.role.name
+
+  node_policies = merge(
+    {
+      node = templatefile("${path.module}/policies/node.json.tftpl", {
+        partition = local.partition
+        region    = local.region
+        account   = local.account
+        bucket    = local.bucket_name
+        cluster   = var.cluster
+        group     = local.name
+      })
+    },
+    var.kms_key_arn == null ? {} : {
+      key = jsonencode({
+        Version = "2012-10-17"
+        Statement = [{
+          Sid       = "BucketKey"
+          Effect    = "Allow"
+          Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+          Resource  = var.kms_key_arn
+          Condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.${data.aws_partition.current.dns_suffix}" } }
+        }]
+      })
+    },
+    # AWS's managed policy for the session manager allows to read every parameter of the account: these are its calls without that.
+    # None of them knows resources, hence `*`.
+    var.session_manager ? {
+      session-manager = jsonencode({
+        Version = "2012-10-17"
+        Statement = [{
+          Sid    = "SessionManager"
+          Effect = "Allow"
+          Action = [
+            "ssm:UpdateInstanceInformation",
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
+          ]
+          Resource = "*"
+        }]
+      })
+    } : {},
+  )
+}
+
+resource "aws_iam_role" "node" {
+  count = local.own_role ? 1 : 0
+
+  # Names of IAM are the account's, not the region's.
+  name                 = "${local.name}-${local.region}"
+  description          = "ZooKeeper ${var.cluster}: what an instance may do"
+  permissions_boundary = var.role.permissions_boundary
+  tags                 = local.tags
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "ec2.${data.aws_partition.current.dns_suffix}" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "node" {
+  for_each = local.own_role ? local.node_policies : {}
+
+  name   = each.key
+  role   = aws_iam_role.node[0].id
+  policy = each.value
+}
+
+resource "aws_iam_instance_profile" "node" {
+  name = "${local.name}-${local.region}"
+  role = local.role_name
+  tags = local.tags
+}
