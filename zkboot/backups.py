@@ -1,14 +1,12 @@
-"""`backup` and `verify`: what is seen, what is decided of it (`backup.turn`), the copy, and its reading back.
+"""`zkboot backup`: what is seen, what is decided of it (`backup.turn`), and the copy.
 
 A copy is the archive, uploaded whole, and then the manifest, which makes a backup of it. Killed anywhere before, there is none,
 and the next one that holds the lease aborts what was left unfinished.
 """
 
 import contextlib
-import json
 import os
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
 from zkboot import __version__, observe
@@ -16,11 +14,13 @@ from zkboot import record as records
 from zkboot.backup import archive, catalogue, lease, turn
 from zkboot.backup import manifest as manifests
 from zkboot.backup.catalogue import Catalogue
-from zkboot.backup.manifest import ARCHIVE, CURRENT, DAMAGED, MANIFEST, VERIFIED, Manifest
+from zkboot.backup.manifest import ARCHIVE, CURRENT, MANIFEST, Manifest
+from zkboot.backup.sequence import largest
 from zkboot.backup.sizes import mib, span
 from zkboot.backup.store import Store
 from zkboot.backup.survey import Source, Survey, survey
-from zkboot.errors import Damaged, Stale, UnknownFact, ZkbootError
+from zkboot.backup.verify import Tell, figures, load, mark, verify
+from zkboot.errors import Damaged, Stale, UnknownFact
 from zkboot.model import Data, Disk, DiskState, Identity, Me, Quorum, Unknown
 from zkboot.settings import Settings
 from zkboot.steps import step
@@ -30,8 +30,6 @@ from zkboot.zookeeper.generation import Generation
 
 ATTEMPTS = 3  # at a copy during which no file is changed by the server
 HOT = "hot"
-
-Tell = Callable[[str], None]
 
 
 class Node(NamedTuple):
@@ -71,7 +69,7 @@ def scheduled(world: World, store: Store, settings: Settings, tell: Tell) -> Non
         make(world, store, settings, node, tell)
     elif listed.newest is not None:
         with lease.held(world.store, settings.cluster, node.me.instance_id):
-            newest = catalogue.load(store, settings.backup.prefix, listed.newest.name)
+            newest = load(store, settings, listed.newest.name, node.me.instance_id)
             verify(store, settings, newest, node.me.instance_id, tell)
 
 
@@ -138,18 +136,13 @@ def make(world: World, store: Store, settings: Settings, node: Node, tell: Tell)
                 if attempt == ATTEMPTS:
                     raise
                 tell(f"copying again, as the files changed meanwhile, or are damaged: {damage}")
-        tell(f"backup {made.name}: {sizes(made)}, up to 0x{made.last:x}, in {span(made.seconds)}")
+        tell(f"backup {made.name}, up to 0x{made.last:x}: {figures(made, made.seconds)}")
         verify(store, settings, made, node.me.instance_id, tell)
 
 
 def source(settings: Settings) -> Source:
     log_dir = settings.node.data_log_dir or settings.node.data_dir
     return Source(f"{settings.node.data_dir}/version-2", f"{log_dir}/version-2", largest(settings))
-
-
-def largest(settings: Settings) -> int:
-    """The longest payload of a record, in bytes."""
-    return 2 * settings.zookeeper.jute_maxbuffer
 
 
 def new_name(listed: Catalogue, date: float) -> str:
@@ -162,7 +155,7 @@ def still_current(store: Store, settings: Settings, node: Node, listed: Catalogu
     if listed.newest is None:
         return False
     try:
-        newest = catalogue.load(store, settings.backup.prefix, listed.newest.name)
+        newest = load(store, settings, listed.newest.name, node.me.instance_id)
         same = (newest.cluster_id, newest.generation) == node.identity and found.sequence.unchanged_since(newest.last)
         if same and listed.newest.verified is None:
             verify(store, settings, newest, node.me.instance_id, tell)
@@ -172,7 +165,7 @@ def still_current(store: Store, settings: Settings, node: Node, listed: Catalogu
     if not same:
         return False
     with step("mark current"):
-        mark(store, settings, newest, CURRENT, by=node.me.instance_id)
+        mark(store, settings, newest.name, CURRENT, by=node.me.instance_id)
     tell(f"nothing was written since backup {newest.name}: it is still current")
     return True
 
@@ -224,44 +217,6 @@ def expect_same(settings: Settings, node: Node) -> None:
         raise Stale("this node's data was replaced while it was copied; nothing is kept")
 
 
-def chosen(store: Store, settings: Settings, name: str | None) -> Manifest:
-    """The manifest of that backup, or of the latest. Raises UsageError, ZkbootError when there is none, Damaged, UnknownFact."""
-    listed = catalogue.read(store, settings.backup.prefix)
-    if listed.latest is None:
-        where = f"s3://{settings.backup.bucket}/{settings.backup.prefix}"
-        raise ZkbootError(f"there is no backup under {where}; zkboot backup makes one")
-    entry = listed.named(name) if name else listed.latest
-    return catalogue.load(store, settings.backup.prefix, entry.name)
-
-
-def verify(store: Store, settings: Settings, manifest: Manifest, by: str, tell: Tell) -> None:
-    """Read a backup back to its last record, and mark it: whole, or damaged.
-
-    Raises Damaged naming the archive and the offset, UnknownFact.
-    """
-    started = time.monotonic()
-    key = f"{settings.backup.prefix}{manifest.name}{ARCHIVE}"
-    try:
-        with step("read back"):
-            archive.check(manifest, store.read(key), largest(settings), lambda path, data: None)
-    except Damaged as damage:
-        with step("mark damaged"):
-            mark(store, settings, manifest, DAMAGED, by=by, damage=str(damage))
-        raise
-    seconds = time.monotonic() - started
-    with step("mark verified"):
-        mark(store, settings, manifest, VERIFIED, by=by, seconds=round(seconds, 3))
-    rate = mib(manifest.bytes / max(seconds, 0.001))
-    tell(f"verified {manifest.name} to its last record, 0x{manifest.last:x}: {sizes(manifest)} in {span(seconds)}, {rate}/s")
-
-
-def mark(store: Store, settings: Settings, manifest: Manifest, kind: str, **facts: object) -> None:
-    """An object beside the manifest; its time is the store's."""
-    document = {"schema": manifests.SCHEMA, "name": manifest.name, "sha256": manifest.sha256, **facts}
-    body = (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
-    store.put(f"{settings.backup.prefix}{manifest.name}{kind}", body)
-
-
 def epoch(settings: Settings, last: int) -> int:
     """The server's current epoch; that of the last transaction where no file says more."""
     with files.unknown_on_error():
@@ -275,7 +230,3 @@ def zookeeper_version(settings: Settings) -> str:
         names = files.listing(os.path.join(settings.node.zookeeper_home, "lib"))
     versions = [name.removeprefix("zookeeper-").removesuffix(".jar") for name in names if name.startswith("zookeeper-")]
     return next((version for version in versions if version[:1].isdecimal()), "")
-
-
-def sizes(manifest: Manifest) -> str:
-    return f"{mib(manifest.bytes)} in {mib(manifest.size)}"

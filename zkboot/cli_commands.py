@@ -146,12 +146,12 @@ def backups(options: argparse.Namespace) -> int:
 
 
 def verify(options: argparse.Namespace) -> int:
-    from zkboot import backups
     from zkboot.aws.backups import S3Backups
+    from zkboot.backup import verify
 
     settings = load(options.config, options.set)
-    store = S3Backups(settings)
-    backups.verify(store, settings, backups.chosen(store, settings, options.name), os.uname().nodename, _speaker(options))
+    store, by = S3Backups(settings), os.uname().nodename
+    verify.verify(store, settings, verify.chosen(store, settings, options.name, by), by, _speaker(options))
     return DONE
 
 

@@ -590,7 +590,8 @@ def then_10(w: Words) -> Decision:
             Action.WITHDRAW,
             "this disk was reported empty and holds data again: the promise is taken back, then the data reported",
         )
-    return say(Action.REPORT, f"no ensemble to join was seen: this node reports what its disk holds ({w.seen.disk.state})")
+    why = "nobody leads yet" if w.is_seed else "no ensemble to join was seen"
+    return say(Action.REPORT, f"{why}: this node reports what its disk holds ({w.seen.disk.state})")
 
 
 def row_11(w: Words) -> bool:

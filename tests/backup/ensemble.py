@@ -12,7 +12,7 @@ from tests.integration.servers import IDENTITY, PASSWORD, Machine
 from zkboot import backups
 from zkboot.aws.backups import S3Backups
 from zkboot.aws.s3 import S3Store
-from zkboot.backup import catalogue
+from zkboot.backup import catalogue, verify
 from zkboot.backup.manifest import Manifest
 from zkboot.clock import NodeClock
 from zkboot.settings_keys import Backup, Settings
@@ -42,7 +42,7 @@ class Place:
         backups.scheduled(self.world, self.store, self.settings, self.said.append)
 
     def verify(self, manifest: Manifest) -> None:
-        backups.verify(self.store, self.settings, manifest, "a test", self.said.append)
+        verify.verify(self.store, self.settings, manifest, "a test", self.said.append)
 
     def listed(self) -> catalogue.Catalogue:
         return catalogue.read(self.store, PREFIX)

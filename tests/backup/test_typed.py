@@ -14,12 +14,13 @@ from tests.lab.ledger import Ledger
 from tests.lab.region import BUCKET, Region
 from zkboot import backups
 from zkboot.aws import backups as s3
+from zkboot.backup import verify
 
 STEPS = [
     name
-    for module in (backups, s3)
+    for module in (backups, s3, verify)
     for name in re.findall(r'step\("([^"]+)"\)', Path(module.__file__).read_text())
-    if name not in ("abort upload", "mark current", "mark damaged")  # of other stories
+    if name not in ("abort upload", "mark current", "mark damaged")  # of the stories below
 ]
 MANIFEST = ".manifest.json"
 
@@ -62,7 +63,8 @@ def test_what_a_person_types(zk: Group) -> None:
     assert made.returncode == 0, made.stdout
     (name,) = names(zk)
     assert (
-        re.search(rf"backup {name}: .* up to 0x1[0-9a-f]+", made.stdout) and f"verified {name} to its last record" in made.stdout
+        re.search(rf"backup {name}, up to 0x1[0-9a-f]+: .*/s", made.stdout)
+        and f"verified {name} to its last record" in made.stdout
     )
     assert names(zk, ".verified.json") == {name} and not unfinished(zk)
 
@@ -96,6 +98,24 @@ def test_the_timers_of_all_nodes_at_once_make_one_backup(zk: Group) -> None:
     assert sum(" backs up; this one would in " in text for text in said.values()) == 2, said
 
 
+def test_a_manifest_that_cannot_be_read(zk: Group) -> None:
+    """It is listed with the reason, found damaged by who reads it back, and the next backup is another one."""
+    machine = zk.living[0]
+    zk.region.client("s3").put_object(Bucket=BUCKET, Key=f"{prefix(zk)}20300101T000000Z{MANIFEST}", Body=b"{}")
+    told = machine.zkboot("backups")
+    assert told.returncode == 1 and "20300101T000000Z.manifest.json: not a manifest of schema 1" in told.stdout, told.stdout
+    (bad,) = [line for line in map(json.loads, machine.zkboot("backups", "--json").stdout.splitlines()) if "error" in line]
+    assert bad["name"] == "20300101T000000Z" and "not a manifest" in bad["error"]
+    told = machine.zkboot("verify", "--latest")
+    assert told.returncode == 1 and "20300101T000000Z.manifest.json: not a manifest" in told.stdout
+    assert "DAMAGED" in machine.zkboot("backups").stdout
+    write(zk)
+    assert machine.zkboot("backup").returncode == 0
+    assert "verified 20300101T000001Z to its last record" in machine.zkboot("verify").stdout
+    for key in zk.region.objects(f"{prefix(zk)}2030"):
+        zk.region.client("s3").delete_object(Bucket=BUCKET, Key=key)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", ["lease", *STEPS])
 def test_killed_at_any_step(zk: Group, step: str, when: str) -> None:
@@ -114,3 +134,41 @@ def test_killed_at_any_step(zk: Group, step: str, when: str) -> None:
     assert done.returncode == 0, done.stdout
     assert len(names(zk) - before) == 1 and not unfinished(zk)
     assert names(zk) == names(zk, ".verified.json")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_while_it_marks_the_newest_as_current(zk: Group, when: str) -> None:
+    write(zk)
+    victim = zk.followers()[0]
+    assert victim.zkboot("backup").returncode == 0
+    before = names(zk)
+    victim.stop_at_step(f"{when}:mark current:kill")
+    assert victim.zkboot("backup").returncode == -signal.SIGKILL
+    assert f"nothing was written since backup {max(before)}" in victim.zkboot("backup").stdout
+    assert names(zk) == before
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_while_it_aborts_what_was_left(zk: Group, when: str) -> None:
+    write(zk)
+    victim = zk.followers()[0]
+    victim.stop_at_step("after:begin upload:kill")
+    assert victim.zkboot("backup").returncode == -signal.SIGKILL and len(unfinished(zk)) == 1
+    victim.stop_at_step(f"{when}:abort upload:kill")
+    assert victim.zkboot("backup").returncode == -signal.SIGKILL
+    assert victim.zkboot("backup").returncode == 0 and not unfinished(zk)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_while_it_marks_a_backup_as_damaged(zk: Group, when: str) -> None:
+    write(zk)
+    victim = zk.followers()[0]
+    assert victim.zkboot("backup").returncode == 0
+    name = max(names(zk))
+    zk.region.client("s3").put_object(Bucket=BUCKET, Key=f"{prefix(zk)}{name}.tar.gz", Body=b"gone")
+    victim.stop_at_step(f"{when}:mark damaged:kill")
+    assert victim.zkboot("verify", name).returncode == -signal.SIGKILL
+    told = victim.zkboot("verify", name)
+    assert told.returncode == 1 and f"{name}.tar.gz, offset 4: the archive ends" in told.stdout, told.stdout
+    assert "DAMAGED" in victim.zkboot("backups").stdout
+    zk.region.client("s3").delete_object(Bucket=BUCKET, Key=f"{prefix(zk)}{name}{MANIFEST}")

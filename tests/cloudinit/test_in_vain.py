@@ -81,7 +81,7 @@ BOOTS = {
         (
             says(CREATING),
             says(SEEDING),
-            any_of(r"waiting.*", r"no ensemble to join was seen: .*"),
+            any_of(r"waiting.*", r"nobody leads yet: .*"),
             says(r"server 1 leads generation 1: proving the quorum with a timed write"),
             says(r"1 of 1 voters serve: generation 1 is created"),
             says(

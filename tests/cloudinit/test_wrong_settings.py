@@ -63,6 +63,13 @@ WRONG: Mapping[str, tuple[Any, str]] = {
     "timing.audit_interval": (0, "must be at least 1, not 0 (from one audit"),
     "timing.client_timeout": ([], "must be a number, not []"),
     "timing.ask_timeout": (0, "must be at least 0.05, not 0 (the limit of one"),
+    "backup.interval": (60, "must be 0 (no backups) or at least 3600, not 60"),
+    "backup.prefix": ("/backups/", 'must be "" or what keys begin with, such as backups/a/: '),
+    "backup.bucket": ("s3://my-backups", 'must be "" or a bucket\'s name (3 to 63 of a-z, 0-9, - and .), not '),
+    "backup.endpoint": ("localhost:9000", 'must be "" or http://... or https://..., not '),
+    "backup.profile": ("my profile", 'must be "" or one word, not '),
+    "backup.sse": ("AES512", 'must be "", "AES256" or "aws:kms", not "AES512"'),
+    "backup.kms_key": ("two words", 'must be "" or one word, not '),
 }
 
 

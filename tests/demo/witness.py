@@ -15,7 +15,7 @@ SHORT = len("i-0123")
 # Waiting is not news; health and the timers are what the demo itself looks for; a race lost is run again at once; a
 # machine that is shut down ends its turn.
 UNTOLD = re.compile(
-    r"waiting|healthy|recovery every|serving as|not serving|gave up|no ensemble to join was seen"
+    r"waiting|healthy|recovery every|serving as|not serving|gave up|no ensemble to join was seen|nobody leads yet"
     r"|.*looking again$|.*changed meanwhile$|zkboot: ended by"
 )
 OF_THE_REGION = re.compile(

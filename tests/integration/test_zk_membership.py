@@ -38,10 +38,10 @@ def frozen(*some: Machine) -> Iterator[None]:
 @contextmanager
 def in_time(machine: Machine) -> Iterator[None]:
     """What is known not to be known is known soon: twice the client's timeout, and a little for a slow machine."""
-    started = time.monotonic()
+    started, threads = time.monotonic(), set(threading.enumerate())
     yield
     assert time.monotonic() - started < 2 * machine.settings.timing.client_timeout + 5
-    assert not [t for t in threading.enumerate() if t is not threading.main_thread()]
+    assert not set(threading.enumerate()) - threads, "a thread was left behind"
 
 
 def reconfigure_when_in_step(machine: Machine, change: Change, through: Machine | None = None) -> Configuration:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 from zkboot.errors import Damaged
+from zkboot.settings import Settings
 from zkboot.zookeeper import formats
 from zkboot.zookeeper.contents import follows
 
@@ -120,3 +121,8 @@ class Sequence:
             raise Damaged(f"{path}: no snapshot, without which no server starts")
         if self.last < self.fuzzy_end:
             raise Damaged(f"{path}: the snapshot reaches into 0x{self.fuzzy_end:x}, the logs end with 0x{self.last:x}")
+
+
+def largest(settings: Settings) -> int:
+    """The longest payload of a record, in bytes."""
+    return 2 * settings.zookeeper.jute_maxbuffer
