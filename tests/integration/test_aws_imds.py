@@ -41,8 +41,6 @@ TREE = {
 def service() -> Iterator[Service]:
     tree = dict(TREE)
     found = Service("127.0.0.1", 0, lambda: tree)
-    host, port = found._server.server_address[:2]
-    found.url = f"http://{host}:{port}"
     yield found
     found.close()
 
