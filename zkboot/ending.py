@@ -33,9 +33,9 @@ def serving(settings: "Settings") -> str:
 
     mode = NodeServer(settings).process().mode
     with files.unknown_on_error():
-        server_id = files.read_text(f"{settings.node.data_dir}/myid") or ""
+        server_id = configuration.own_id(settings.node.data_dir)
         members = configuration.committed(settings.node.conf_dir)
-    own = members.server(int(server_id)) if members and server_id.strip().isdecimal() else None
+    own = members.server(server_id) if members and server_id is not None else None
     if mode is Mode.NONE or own is None or members is None:
         return ""
     voters = ", ".join(str(voter.id) for voter in members.voters)

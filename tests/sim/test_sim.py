@@ -33,6 +33,10 @@ def test_nothing_is_lost_when_every_machine_loses_its_power() -> None:
     assert sim.ledger.record is not None and sim.ledger.record.generation == 1
 
 
+def test_a_persons_reseed_of_what_serves_gives_nothing_up_because_the_chosen_node_stops_last() -> None:
+    assert not told("a person reseeds what serves").ledger.excused
+
+
 def test_the_best_survivor_reseeds_after_a_majority_was_terminated() -> None:
     sim = told("a majority terminated")
     assert sim.ledger.record is not None and sim.ledger.record.generation == 2

@@ -97,6 +97,12 @@ def kept(conf_dir: str) -> Configuration | None:
     return _read(kept_file(conf_dir), 0)
 
 
+def own_id(data_dir: str) -> int | None:
+    """The server's own id, as its `myid` has it; None when there is none. Raises OSError."""
+    text = (files.read_text(f"{data_dir}/myid") or "").strip()
+    return int(text) if text.isdecimal() else None
+
+
 def own_server(conf_dir: str, server_id: int) -> Server | None:
     """Where the own server listens: its line in the committed configuration, else in the newest of the files that names it.
 

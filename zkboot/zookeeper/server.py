@@ -48,8 +48,8 @@ class NodeServer:
 
     def _own_mode(self) -> Mode:
         node = self._settings.node
-        server_id = files.read_text(f"{node.data_dir}/myid")
-        own = configuration.own_server(node.conf_dir, int(server_id)) if server_id and server_id.strip().isdecimal() else None
+        server_id = configuration.own_id(node.data_dir)
+        own = configuration.own_server(node.conf_dir, server_id) if server_id is not None else None
         if own is None:
             return Mode.NONE
         endpoint = own.address, own.client_port
