@@ -33,6 +33,7 @@ def story() -> None:
             leader = group.leader()
             others = [machine for machine in group.living if machine is not leader]
             with region.partition([leader], others):
+                group.wait_until(lambda: leader.answer() is None, "the leader alone serves nobody", 30)
                 group.wait_until(lambda: modes(group) == ["", "follower", "leader"], "two of three serve", 30)
                 assert leader.answer() is None
                 ledger.wait_writing()
