@@ -109,6 +109,13 @@ COMMANDS = {
         "manifest cannot be read.",
         "zkboot backups --json",
     ),
+    "prune": Help(
+        "delete the backups that no rule keeps any more",
+        "What backup.keep_count, keep_days, keep_daily, keep_weekly and keep_monthly ask for; each scheduled backup ends with\n"
+        "it. Only verified backups count; the newest of them is never deleted, nor anything while a listing or a manifest\n"
+        "cannot be read. --dry-run says of every backup why it would be kept, and deletes nothing.",
+        "zkboot prune --dry-run",
+    ),
     "verify": Help(
         "read a backup back to its last record",
         "Every byte of the archive against its checksums, the snapshot and every record in it, and that none is missing\n"
@@ -226,6 +233,10 @@ def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
     if name == "backup":
         parser.add_argument(
             "--scheduled", action="store_true", help="only when one is due and it is this node's turn (the timer's way)"
+        )
+    if name == "prune":
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what would be deleted and what kept, and why; delete nothing"
         )
     if name == "verify":
         which = parser.add_mutually_exclusive_group()

@@ -5,7 +5,8 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from zkboot import __version__, say
@@ -127,9 +128,26 @@ def backup(options: argparse.Namespace) -> int:
 
     settings = load(options.config, options.set)
     make = backups.scheduled if options.scheduled else backups.typed
-    # A lock of its own: recovery goes on beside a copy that takes its time.
-    with node_lock(f"{settings.node.state_dir}/backup", 0.0, _speaker(options), NodeClock()):
-        make(world(settings), S3Backups(settings), settings, _speaker(options))
+    with _backup_lock(options, settings):
+        make(world(settings), S3Backups(settings), settings, _speaker(options), S3Backups.of_copies(settings))
+    return DONE
+
+
+def prune(options: argparse.Namespace) -> int:
+    from zkboot import backups
+    from zkboot.aws.backups import S3Backups
+    from zkboot.backup import prune, table
+
+    settings = load(options.config, options.set)
+    store = S3Backups(settings)
+    if options.dry_run:
+        planned = prune.plan(store, settings)
+        text = table.plan_as_json(planned) if options.json else table.plan_as_text(planned)
+        if text:
+            print(text)
+        return DONE
+    with _backup_lock(options, settings):
+        backups.pruned(world(settings), store, settings, _speaker(options))
     return DONE
 
 
@@ -213,6 +231,16 @@ def _loop(
 
     with node_lock(settings.node.state_dir, patience(settings), speak, NodeClock()):
         return command(world(settings), settings, tell)
+
+
+@contextmanager
+def _backup_lock(options: argparse.Namespace, settings: Settings) -> Iterator[None]:
+    """A lock of its own: recovery goes on beside a copy that takes its time. A bar is shown where a person looks on."""
+    from zkboot.backup import progress
+
+    with node_lock(f"{settings.node.state_dir}/backup", 0.0, _speaker(options), NodeClock()):
+        progress.screen = sys.stdout if sys.stdout.isatty() and not options.json else None
+        yield
 
 
 def _patience(settings: Settings) -> float:

@@ -21,7 +21,9 @@ def quorum(leader: int, observers: tuple[int, ...] = (), silent: tuple[int, ...]
 
 
 def listed(date: float, *objects: str, **modified: float) -> catalogue.Catalogue:
-    keys = {f"b/{name}": modified.get(name.rpartition(".")[0].rpartition(".")[2], 0.0) for name in objects}
+    """Each manifest has its archive."""
+    archives = [name.replace(".manifest.json", ".tar.gz") for name in objects if name.endswith(".manifest.json")]
+    keys = {f"b/{name}": modified.get(name.rpartition(".")[0].rpartition(".")[2], 0.0) for name in (*objects, *archives)}
     return catalogue.of_listing(Listing(keys, date), "b/")
 
 
@@ -79,6 +81,12 @@ def test_a_backup_found_damaged_is_not_the_newest_any_more() -> None:
         found = listed(BEGAN + DAY, *names, verified=verified, damaged=damaged)
         assert found.latest and found.latest.name == later and found.newest and found.newest.name == newest
         assert turn.due(found, DAY) == (turn.LOOK if newest == NAME else turn.LOOK - DAY)
+
+
+def test_a_backup_without_its_archive_is_a_damaged_one() -> None:
+    marks = {f"b/{NAME}.manifest.json": 4.0, f"b/{NAME}.verified.json": 5.0}
+    (entry,) = catalogue.of_listing(Listing(marks, 9.0), "b/").entries
+    assert (entry.verified, entry.damaged) == (None, 4.0)
 
 
 def test_a_backup_that_was_never_read_back_is_noticed_a_look_later() -> None:

@@ -37,8 +37,15 @@ class Written(NamedTuple):
     pieces: tuple[str, ...]
 
 
-def write(survey: Survey, instant: float, largest: int, send: Callable[[bytes], None]) -> Written:
-    """Stream the files to `send`, verifying on the way exactly the bytes that are sent. `instant` is the files' time in the tar.
+def nothing(count: int) -> None:
+    """Nobody looks on."""
+
+
+def write(
+    survey: Survey, instant: float, largest: int, send: Callable[[bytes], None], moved: Callable[[int], None] = nothing
+) -> Written:
+    """Stream the files to `send`, verifying on the way exactly the bytes that are sent. `instant` is the files' time in the tar;
+    `moved` is told how many bytes of the files have been packed since it was told last.
 
     Raises Damaged when a file is no longer as it was surveyed; what was sent is then no backup.
     """
@@ -54,13 +61,17 @@ def write(survey: Survey, instant: float, largest: int, send: Callable[[bytes], 
     def pack(plain: bytes) -> None:
         pass_on(compressor.compress(plain))
 
+    def pack_content(plain: bytes) -> None:
+        pack(plain)
+        moved(len(plain))
+
     sequence = Sequence(largest)
     files = []
     for part in survey.parts:
         pack(_header(part.path, part.size, instant))
         os.lseek(part.descriptor, 0, os.SEEK_SET)
         with io.FileIO(part.descriptor, closefd=False) as file:
-            stream = Watched(file.read, part.path, part.size, pack)
+            stream = Watched(file.read, part.path, part.size, pack_content)
             sequence.file(stream, part.path, part.size)
         pack(bytes(-part.size % BLOCK))
         files.append(File(part.path, part.size, stream.sha256))
