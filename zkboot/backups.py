@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from zkboot.backup import catalogue, copies, lease, prune, seen, turn
+from zkboot.backup import catalogue, copies, drill, lease, prune, scratch, seen, turn
 from zkboot.backup.catalogue import Catalogue
 from zkboot.backup.making import make
 from zkboot.backup.node import Node, look
@@ -12,7 +12,7 @@ from zkboot.backup.verify import Tell, load, verify
 from zkboot.errors import Stale, UnknownFact, ZkbootError
 from zkboot.settings import Settings
 from zkboot.world import World
-from zkboot.zookeeper import files
+from zkboot.zookeeper import files, sizing
 
 
 def scheduled(world: World, store: Store, settings: Settings, tell: Tell, second: Store | None = None) -> None:
@@ -64,6 +64,34 @@ def typed(world: World, store: Store, settings: Settings, tell: Tell, second: St
     with lease.held(world.store, settings.cluster, node.me.instance_id) as (held, _):
         make(world, store, settings, node, held, tell)
         copy_over(store, second, settings, node, held, tell)
+    remember(settings, catalogue.read(store, settings.backup.prefix))
+
+
+def drill_scheduled(world: World, store: Store, settings: Settings, tell: Tell) -> None:
+    """What the drills' timer calls on every node: a drill of the newest backup when one is due and this node is the one to do it.
+
+    Raises UnknownFact where that cannot be known, and what `drill` does.
+    """
+    scratch.Scratch(settings, sizing.SMALLEST_HEAP).remove()
+    interval = settings.backup.drill_interval
+    if not interval:
+        tell("no drill: backup.drill_interval is 0, which switches them off")
+        return
+    listed = catalogue.read(store, settings.backup.prefix)
+    overdue = turn.drill_due(listed, interval)
+    if listed.newest is None or overdue < 0:
+        tell(f"no drill is due: the next one in {span(-overdue)}" if listed.newest else "no drill: there is no backup yet")
+        return
+    node = look(world, settings)
+    if node.quorum is None:
+        raise UnknownFact("no drill from here: no quorum is seen to serve; zkboot verify --drill, typed, does it all the same")
+    refusal = turn.refusal(node.quorum, node.server_id, overdue)
+    if refusal:
+        tell(f"no drill from here: {refusal}")
+        return
+    with lease.held(world.store, settings.cluster, node.me.instance_id):
+        manifest = load(store, settings, listed.newest.name, node.me.instance_id)
+        drill.drill(store, settings, manifest, node.me.instance_id, tell)
     remember(settings, catalogue.read(store, settings.backup.prefix))
 
 

@@ -119,7 +119,9 @@ COMMANDS = {
     "verify": Help(
         "read a backup back to its last record",
         "Every byte of the archive against its checksums, the snapshot and every record in it, and that none is missing\n"
-        "between them. What is found whole is marked as verified; what is not is named, with the offset.",
+        "between them. What is found whole is marked as verified; what is not is named, with the offset. With --drill a server\n"
+        "of its own is started from it on a loopback port, with a bounded heap: its znodes are counted, and the digest of its\n"
+        "tree is compared with the one that the ensemble had; how long restoring took and how old the data are is recorded.",
         "zkboot verify 20261122T104700Z",
     ),
     "version": Help("show the version", "", "zkboot version"),
@@ -242,6 +244,12 @@ def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
         which = parser.add_mutually_exclusive_group()
         which.add_argument("name", metavar="NAME", nargs="?", help="as zkboot backups lists it")
         which.add_argument("--latest", action="store_true", help="the newest one, as without a name")
+        parser.add_argument("--drill", action="store_true", help="also start a scratch server from it and compare the whole tree")
+        parser.add_argument(
+            "--scheduled",
+            action="store_true",
+            help="with --drill: only when one is due and it is this node's turn (the timer's way)",
+        )
     if name not in ("reseed", "create", "adopt"):
         return
     parser.add_argument("--confirm", metavar="CLUSTER", default="", help="the cluster's name, instead of typing it when asked")

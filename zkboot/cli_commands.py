@@ -168,8 +168,25 @@ def verify(options: argparse.Namespace) -> int:
     from zkboot.backup import verify
 
     settings = load(options.config, options.set)
+    if options.drill:
+        return _drill(options, settings)
+    _show_progress(options)
     store, by = S3Backups(settings), os.uname().nodename
     verify.verify(store, settings, verify.chosen(store, settings, options.name, by), by, _speaker(options))
+    return DONE
+
+
+def _drill(options: argparse.Namespace, settings: Settings) -> int:
+    from zkboot import backups
+    from zkboot.aws.backups import S3Backups
+    from zkboot.backup import drill, verify
+
+    store, by = S3Backups(settings), os.uname().nodename
+    with _backup_lock(options, settings):
+        if options.scheduled:
+            backups.drill_scheduled(world(settings), store, settings, _speaker(options))
+        else:
+            drill.drill(store, settings, verify.chosen(store, settings, options.name, by), by, _speaker(options))
     return DONE
 
 
@@ -235,12 +252,17 @@ def _loop(
 
 @contextmanager
 def _backup_lock(options: argparse.Namespace, settings: Settings) -> Iterator[None]:
-    """A lock of its own: recovery goes on beside a copy that takes its time. A bar is shown where a person looks on."""
+    """A lock of its own: recovery goes on beside a copy that takes its time."""
+    _show_progress(options)
+    with node_lock(f"{settings.node.state_dir}/backup", 0.0, _speaker(options), NodeClock()):
+        yield
+
+
+def _show_progress(options: argparse.Namespace) -> None:
+    """A bar, where a person looks on."""
     from zkboot.backup import progress
 
-    with node_lock(f"{settings.node.state_dir}/backup", 0.0, _speaker(options), NodeClock()):
-        progress.screen = sys.stdout if sys.stdout.isatty() and not options.json else None
-        yield
+    progress.screen = sys.stdout if sys.stdout.isatty() and not options.json else None
 
 
 def _patience(settings: Settings) -> float:

@@ -95,7 +95,7 @@ def test_the_timers_of_all_nodes_at_once_make_one_backup(zk: Group) -> None:
     (name,) = names(zk)
     makers = [machine for machine, text in said.items() if f"verified {name} to its last record" in text]
     assert len(makers) == 1 and makers[0] is not leader
-    assert sum(" backs up; this one would in " in text for text in said.values()) == 2, said
+    assert sum("'s turn; this one's comes in " in text for text in said.values()) == 2, said
 
 
 def test_a_manifest_that_cannot_be_read(zk: Group) -> None:

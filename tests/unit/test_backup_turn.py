@@ -43,7 +43,7 @@ def test_an_observer_or_a_follower_before_the_leader(seen: Quorum, order: tuple[
 def test_the_first_goes_at_once_the_others_when_it_does_not() -> None:
     seen = quorum(1)
     assert turn.refusal(seen, 2, 0.0) == ""
-    assert turn.refusal(seen, 3, 60.0) == "server 2 backs up; this one would in 2340 s, if there is none by then"
+    assert turn.refusal(seen, 3, 60.0) == "it is server 2's turn; this one's comes in 2340 s, if it is not done by then"
     assert turn.refusal(seen, 3, 2 * turn.LOOK) == ""
     assert turn.refusal(seen, 1, 2 * turn.LOOK) and not turn.refusal(seen, 1, 4 * turn.LOOK)
     assert turn.refusal(seen, 9, 1e9) == turn.refusal(seen, None, 1e9) == "this node is no serving member"
