@@ -31,15 +31,16 @@ class Place:
             cluster=CLUSTER, aws=aws.settings.aws, backup=Backup(prefix=PREFIX, bucket=BUCKET, **backup)
         )
         self.store = S3Backups(self.settings)
+        self.second = S3Backups.of_copies(self.settings)
         self.said: list[str] = []
         self.world = World(S3Store(self.settings), aws.autoscaling, aws.metadata, machine.server, machine.disk, NodeClock())
         self._admin = aws.region.client("s3")
 
     def typed(self) -> None:
-        backups.typed(self.world, self.store, self.settings, self.said.append)
+        backups.typed(self.world, self.store, self.settings, self.said.append, self.second)
 
     def scheduled(self) -> None:
-        backups.scheduled(self.world, self.store, self.settings, self.said.append)
+        backups.scheduled(self.world, self.store, self.settings, self.said.append, self.second)
 
     def verify(self, manifest: Manifest) -> None:
         verify.verify(self.store, self.settings, manifest, "a test", self.said.append)

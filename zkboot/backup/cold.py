@@ -12,6 +12,7 @@ from zkboot.settings import Settings
 from zkboot.steps import step
 from zkboot.words import majority
 from zkboot.world import World
+from zkboot.zookeeper import configuration, files
 
 
 def refusal(quorum: Quorum | None, server_id: int | None) -> str:
@@ -37,7 +38,7 @@ def stopped(world: World, settings: Settings, look: Callable[[], Node], tell: Te
     """
     with node_lock(settings.node.state_dir, settings.timing.start_limit, tell, world.clock):
         node = look()
-        why = refusal(node.quorum, node.server_id)
+        why = refusal(node.quorum, node.server_id) or ("a reconfiguration is under way" if pending(settings) else "")
         if why:
             raise UnknownFact(f"no cold backup: {why}")
         try:
@@ -46,8 +47,19 @@ def stopped(world: World, settings: Settings, look: Callable[[], Node], tell: Te
                 world.server.stop()
             yield node
         finally:
-            with step("configure"):
-                world.disk.prepare_start(None, aside=False)
-            with step("start server"):
-                world.server.start()
-            tell(f"server {node.server_id} is started again")
+            start_again(world, settings, tell)
+
+
+def start_again(world: World, settings: Settings, tell: Tell) -> None:
+    """As it ran before: its configuration is in place. A start would delete a pending one, which only recovery keeps."""
+    if pending(settings):
+        tell("a reconfiguration has begun meanwhile: recovery's next turn starts the server")
+        return
+    with step("start server"):
+        world.server.start()
+    tell("the server is started again")
+
+
+def pending(settings: Settings) -> bool:
+    with files.unknown_on_error():
+        return files.exists(configuration.next_file(settings.node.conf_dir))

@@ -82,6 +82,8 @@ def _cells(entry: Entry, manifest: Manifest | str, date: float) -> tuple[str, ..
     if isinstance(manifest, str):
         return entry.name, age, "?", "?", "?", "?", verified, manifest
     remarks = [f"current as of {instant(entry.current)}"] if entry.current else []
+    if entry.drilled:
+        remarks.append(f"drilled {instant(entry.drilled)}")
     if not manifest.had_quorum:
         remarks.append("made without a quorum")
     sizes = mib(manifest.bytes), mib(manifest.size)
@@ -95,6 +97,7 @@ def _object(entry: Entry, manifest: Manifest | str, date: float) -> dict[str, ob
         "age": round(date - entry.began),
         "verified": instant(entry.verified) if entry.verified else None,
         "damaged": instant(entry.damaged) if entry.damaged else None,
+        "drilled": instant(entry.drilled) if entry.drilled else None,
         "current": instant(entry.current) if entry.current else None,
     }
     if isinstance(manifest, str):
