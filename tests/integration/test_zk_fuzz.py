@@ -1,7 +1,7 @@
 """Mutated real files: a log or a snapshot that was changed anywhere is found so, at an offset; nothing hangs.
 
-What a reader may still call whole is what ZooKeeper's own format leaves open, and no more: a log that ends earlier, where a length
-of 0, -1 or a missing end byte remains, as after a power cut; then its records are a beginning of the true ones.
+What a reader may still call whole is what ZooKeeper's own format leaves open, and no more: a log that ends earlier, where a
+length of 0, -1 or a missing end byte remains, as after a power cut; then its records are a beginning of the true ones.
 """
 
 import re

@@ -13,13 +13,16 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from isal import isal_zlib
+
 from zkboot.backup.manifest import PIECE, File, Manifest
 from zkboot.backup.sequence import Sequence, Watched
 from zkboot.backup.survey import Survey
 from zkboot.errors import Damaged
 
-# Level 1 of zlib: three times as fast as tar's 6, and not a fifth larger, for what servers write.
-LEVEL = 1
+# Of ISA-L: for what servers write it is three times as fast as level 1 of zlib and leaves a tenth less; eight times as fast as
+# tar's level 6. A backup shares the machine with a server.
+LEVEL = 2
 GZIP = 31  # as zlib's window bits: gzip's header and trailer
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)
@@ -56,7 +59,7 @@ def write(
             checksums.add(compressed)
             send(compressed)
 
-    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+    compressor = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP)
 
     def pack(plain: bytes) -> None:
         pass_on(compressor.compress(plain))
@@ -146,7 +149,7 @@ class _Inflated:
         self._name = name
         self._compressed = compressed
         self._pending = b""
-        self._unit = zlib.decompressobj(GZIP)
+        self._unit = zlib.decompressobj(GZIP)  # another library than the one that wrote it
 
     def read(self, size: int) -> bytes:
         """Some bytes, at most `size`; none at the end."""
