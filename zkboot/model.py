@@ -100,7 +100,7 @@ class Intent(NamedTuple):
 
     command: str  # reseed, restore, create, adopt
     instance_id: str  # the node it was typed on, which carries it out
-    source: str  # the backup's name for a restore, else ""
+    source: str  # for a restore the backup, prefix and name; else ""
     requested: float
 
 
@@ -118,7 +118,9 @@ class Record(NamedTuple):
     created: tuple[int, ...]  # the generations that were created
     zk_epoch: int  # the next seed's ZooKeeper epoch is above this
     members: Mapping[int, Claim]
-    source: str = ""  # the backup that a `restoring` seed is built from
+    source: str = (
+        ""  # what the seed is built from: a backup, prefix and name ("" once it was given up), or an archive of the seed
+    )
     intent: Intent | None = None
 
 
@@ -246,13 +248,13 @@ class Group(NamedTuple):
 
 
 class Backup(NamedTuple):
-    """The newest verified backup."""
+    """A backup, as far as the policy weighs it: whose data, and up to where."""
 
     name: str
     identity: Identity
     epoch: int
     zxid: int
-    age: float  # seconds
+    age: float  # seconds by S3's clock, since it is known to have held all that had been written
 
 
 class Held(NamedTuple):
@@ -285,7 +287,7 @@ class Observation(NamedTuple):
     reports: Mapping[str, Report] | Unknown
     group: Group | Unknown
     witnesses: tuple[str, ...] | Unknown  # where a cluster id stands besides the record ("SSM parameter /zkboot/a/cluster-id")
-    backup: Backup | None | Unknown
+    backup: Backup | None | Unknown  # the newest verified one; looked for only where it decides
     disk: Disk
     server: Process
     quorum: Quorum | None | Unknown

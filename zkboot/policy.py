@@ -710,6 +710,8 @@ def buildable(w: Words) -> bool:
     assert record is not None
     if record.state is State.CREATING:
         return disk.state is DiskState.EMPTY or record.source == ACCEPTED
+    if record.state is State.RESTORING:
+        return not w.given_up
     kept = disk.state is DiskState.EMPTY and any(x.name == record.source and not x.damaged for x in disk.archives)
     return kept or (disk.state is DiskState.DATA and w.counts(disk.identity))
 
@@ -724,7 +726,8 @@ def then_15(w: Words) -> Decision:
     assert w.record is not None
     seed = f"this node is the seed of generation {w.record.generation} ({w.record.state})"
     if buildable(w):
-        return say(Action.SEED, f"{seed}: building its disk, then the fence, then the start")
+        of = f" from the backup {w.record.source}" if w.record.state is State.RESTORING else ""
+        return say(Action.SEED, f"{seed}: building its disk{of}, then the fence, then the start")
     return say(Action.REPORT, f"{seed}, but its disk is {w.seen.disk.state} now: reported, so that others may go on")
 
 
@@ -800,7 +803,7 @@ def row_19(w: Words) -> bool:
 
 def backup_is_ahead(w: Words) -> bool:
     backup = w.seen.backup
-    if backup is None or isinstance(backup, Unknown) or w.record is None or backup.identity.cluster_id != w.record.cluster_id:
+    if backup is None or isinstance(backup, Unknown) or not w.counts(backup.identity):
         return False
     return not w.holdings or (backup.epoch, backup.zxid) > w.holdings[0][0]
 
@@ -885,15 +888,22 @@ def then_22(w: Words) -> Decision:
     ways = []
     if w.holdings:
         (epoch, zxid), best, _ = w.holdings[0]
-        ways.append(f"`zkboot reseed` keeps what {best} holds ({zxid:#x} of epoch {epoch})")
+        ways.append(f"`zkboot reseed` on {best} keeps what it holds ({zxid:#x} of epoch {epoch})")
     ways += [f"`zkboot reseed` on {r.instance_id} keeps its {r.data.zxid:#x}" for r in standing_still(w) if r.data]
     if backup is not None and not isinstance(backup, Unknown):
-        ways.append(f"`zkboot restore {backup.name}` goes back to {backup.zxid:#x}, {backup.age:.0f} s old")
+        ways.append(f"`zkboot restore {backup.name}` goes back to {backup.zxid:#x}, {backup.age:.0f} s old{standing(w)}")
     ways.append("`zkboot create --accept-data-loss` begins with an empty tree")
     return say(
         Action.HALT,
         f"halted: too few voters of cluster {cluster} remain (lost: {lost}), and a person must choose: {'; '.join(ways)}",
     )
+
+
+def standing(w: Words) -> str:
+    """How the backup stands to what the members hold."""
+    if backup_is_ahead(w):
+        return ", newer than any of that" if w.holdings else ""
+    return ", older than any of that" if w.holdings else ", of a generation that was given up"
 
 
 def besides(w: Words) -> str:

@@ -14,6 +14,7 @@ from zkboot.aws.backups import S3Backups
 from zkboot.aws.s3 import S3Store
 from zkboot.backup import catalogue, verify
 from zkboot.backup.manifest import Manifest
+from zkboot.backup.restore import NodeBackups
 from zkboot.clock import NodeClock
 from zkboot.settings_keys import Backup, Settings
 from zkboot.world import World
@@ -32,7 +33,8 @@ class Place:
         )
         self.store = S3Backups(self.settings)
         self.said: list[str] = []
-        self.world = World(S3Store(self.settings), aws.autoscaling, aws.metadata, machine.server, machine.disk, NodeClock())
+        store, backups = S3Store(self.settings), NodeBackups(self.store, self.settings)
+        self.world = World(store, aws.autoscaling, aws.metadata, machine.server, machine.disk, NodeClock(), backups)
         self._admin = aws.region.client("s3")
 
     def typed(self) -> None:
