@@ -728,7 +728,8 @@ def then_15(w: Words) -> Decision:
     if buildable(w):
         of = f" from the backup {w.record.source}" if w.record.state is State.RESTORING else ""
         return say(Action.SEED, f"{seed}: building its disk{of}, then the fence, then the start")
-    return say(Action.REPORT, f"{seed}, but its disk is {w.seen.disk.state} now: reported, so that others may go on")
+    but = "the backup it was to restore is damaged" if w.given_up else f"its disk is {w.seen.disk.state} now"
+    return say(Action.REPORT, f"{seed}, but {but}: what the disk holds is reported, so that others may go on")
 
 
 def beside_seed(w: Words) -> bool:

@@ -208,6 +208,13 @@ def any_voter_steps_back(w: Words) -> Any:
     return w.quorum.configuration.voters[0]
 
 
+def ahead_of_any_generation(w: Words) -> bool:
+    backup = w.seen.backup
+    if backup is None or isinstance(backup, Unknown):
+        return False
+    return not w.holdings or (backup.epoch, backup.zxid) > w.holdings[0][0]
+
+
 def nothing(*_: object) -> bool:
     return False
 
@@ -272,6 +279,9 @@ HAND_MADE: tuple[Mutant, ...] = (
     helper("no patience for a second newcomer", "patience_over", always),
     helper("endless patience for a second newcomer", "patience_over", nothing),
     helper("a backup is never ahead", "backup_is_ahead", nothing),
+    helper("a backup of any generation is ahead", "backup_is_ahead", ahead_of_any_generation),
+    word("no seed ever gives up what it was to restore", "given_up", nothing),
+    row_is("a survivor goes on, whatever a backup holds", 19, lambda w: bool(w.holdings)),
     helper("nothing remains of a lost record", "remains", lambda w: ""),
     helper("no conflict is seen", "conflict", lambda w: ""),
     helper("nothing is unknown without a quorum", "unknown", lambda w: ""),

@@ -60,6 +60,8 @@ def a_named_seed_builds(f: Facts, d: Decision) -> bool:
         return True
     if not all_known(f) or f.says_empty(f.me) or f.disk.promised or f.seen.taken is True:
         return True
+    if f.record.state is State.RESTORING:
+        return f.given_up or d.action is Action.SEED
     source = f.disk.state is DiskState.EMPTY if f.record.state is State.CREATING else f.holds_data
     if f.record.state is not State.CREATING and f.holds_data and not (f.disk_is_ours or f.matters(f.disk.identity)):
         return True
