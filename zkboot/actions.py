@@ -519,6 +519,9 @@ def leave(a: Act) -> str | None:
 def let_go(a: Act) -> str | None:
     stop(a)
     a.tell(a.decision.reason)
+    if a.decision.back_up:
+        with step("last backup"):
+            a.world.backups.last(a.tell)
     with step("let go"):
         a.world.group.complete(a.settings.aws.termination_hook)
     return None

@@ -196,7 +196,13 @@ def world(settings: Settings) -> "World":
     from zkboot.zookeeper.disk import NodeDisk
     from zkboot.zookeeper.server import NodeServer
 
-    metadata = node_metadata(settings)
+    metadata, store = node_metadata(settings), S3Backups(settings)
+
+    def copy(tell: Callable[[str], None]) -> None:
+        from zkboot import backups
+
+        backups.typed(world(settings), store, settings, tell)
+
     return World(
         store=S3Store(settings),
         group=AutoScaling(settings, metadata),
@@ -204,7 +210,7 @@ def world(settings: Settings) -> "World":
         server=NodeServer(settings),
         disk=NodeDisk(settings),
         clock=NodeClock(),
-        backups=NodeBackups(S3Backups(settings), settings),
+        backups=NodeBackups(store, settings, copy),
     )
 
 

@@ -274,6 +274,7 @@ class Limits(NamedTuple):
     consistency: float = 300.0  # how long EC2 may not yet know an instance
     auto_restore: float = 0.0  # the greatest age of a backup restored unasked; 0 is off
     report: float = 20.0  # without a quorum, reports are written again this often
+    backups: bool = False  # they are made, and so is a last one when the group goes to zero
 
 
 class Observation(NamedTuple):
@@ -340,4 +341,5 @@ class Decision(NamedTuple):
     reason: str
     change: Change | None = None
     aside: bool = False  # move a pending configuration aside before the start
+    back_up: bool = False  # what the disk holds, before the instance is let go
     noted: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from zkboot.model import (
     Action,
+    Backup,
     Change,
     Decision,
     DiskState,
@@ -25,7 +26,7 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import ALONE, NO_QUORUM, REGISTERED, TOO_FEW, Words, absent, majority, tolerance, too_few_at
+from zkboot.words import ALONE, NO_QUORUM, REGISTERED, TOO_FEW, Words, absent, majority, rank, tolerance, too_few_at
 
 ACCEPTED = "accept-data-loss"  # the record's source when a person had an empty tree created in place of what was
 
@@ -141,12 +142,12 @@ def then_2(w: Words) -> Decision:
         return say(Action.LET_GO, "the group takes this instance, which holds nothing of the cluster: let go")
     own = w.own_server
     if w.quorum is None:
-        return say(Action.LET_GO, f"the group goes to zero and no quorum is left to leave: stopped and let go; {last_copy(w)}")
+        return to_zero(w, "no quorum is left to leave")
     if own is None:
         return say(Action.LET_GO, "the group takes this instance, which is in no configuration: stopped and let go")
     change = stands_without_me(w) if own.role is Role.PARTICIPANT else Change((), (own.id,), w.quorum.configuration.version)
     if change is None:
-        return say(Action.LET_GO, f"the group goes to zero and no other voter is left: stopped and let go; {last_copy(w)}")
+        return to_zero(w, "no other voter is left")
     return say(
         Action.LEAVE,
         f"the group takes this instance: server {own.id} leaves the configuration{described(w, change, own)}",
@@ -154,11 +155,23 @@ def then_2(w: Words) -> Decision:
     )
 
 
-def last_copy(w: Words) -> str:
-    backup = w.seen.backup
-    if backup is None or isinstance(backup, Unknown):
-        return f"with it goes what it holds of cluster {w.seen.cluster}, of which no backup is known"
-    return f"the backup {backup.name} holds {backup.zxid:#x}"
+def to_zero(w: Words, left: str) -> Decision:
+    """Among those left without another way out: with a last backup where backups are made and none holds as much.
+
+    One that fails is tried again until the termination hook's own time is over, which nothing prolongs.
+    """
+    disk, backup = w.seen.disk, w.seen.backup
+    known = backup if isinstance(backup, Backup) else None
+    mine = disk.state is DiskState.DATA and disk.data is not None and w.of_generation
+    covered = known is not None and disk.data is not None and (known.epoch, known.zxid) >= rank(disk.data)
+    due = w.seen.limits.backups and mine and not covered
+    if due:
+        goes = "stopped, backed up a last time and let go"
+    elif known is not None:
+        goes = f"stopped and let go; the backup {known.name} holds {known.zxid:#x}"
+    else:
+        goes = f"stopped and let go; with it goes what it holds of cluster {w.seen.cluster}, of which no backup is known"
+    return say(Action.LET_GO, f"the group goes to zero and {left}: {goes}")._replace(back_up=due)
 
 
 def holds_nothing(w: Words) -> bool:

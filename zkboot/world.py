@@ -188,6 +188,9 @@ class BackupsApi(Protocol):
     def newest(self, cluster_id: str) -> Backup | None:
         """The newest of that cluster that was verified, and not found damaged since."""
 
+    def last(self, tell: Callable[[str], None]) -> None:
+        """Back up what this node's disk holds, its server stopped for good. Raises ZkbootError."""
+
     def backup(self, source: str) -> Backup:
         """Raises Damaged when it is not there, or its manifest is none."""
 

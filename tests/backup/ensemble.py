@@ -1,6 +1,6 @@
 """Real servers beside one lab region, and a backup of them as one of the region's nodes makes it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,12 @@ class Place:
         )
         self.store = S3Backups(self.settings)
         self.said: list[str] = []
-        store, backups = S3Store(self.settings), NodeBackups(self.store, self.settings)
+        store, backups = S3Store(self.settings), NodeBackups(self.store, self.settings, self.copy)
         self.world = World(store, aws.autoscaling, aws.metadata, machine.server, machine.disk, NodeClock(), backups)
         self._admin = aws.region.client("s3")
+
+    def copy(self, tell: Callable[[str], None]) -> None:
+        backups.typed(self.world, self.store, self.settings, tell)
 
     def typed(self) -> None:
         backups.typed(self.world, self.store, self.settings, self.said.append)

@@ -63,7 +63,7 @@ class Other:
         self.settings = self.machine.settings = whole
         self.disk, self.machine.server = NodeDisk(whole), NodeServer(whole)
         self.machine.disk = self.disk
-        self.backups = NodeBackups(place.store, whole)
+        self.backups = NodeBackups(place.store, whole, lambda tell: None)
         self.said: list[str] = []
 
     def unpack(self, manifest: Manifest) -> None:

@@ -274,6 +274,7 @@ HAND_MADE: tuple[Mutant, ...] = (
     helper("a pending configuration never goes", "pending_is_lost", nothing),
     helper("archives are let go", "holds_nothing", goes_with_archives),
     helper("a taken voter leaves with any majority", "stands_without_me", stands_with_any_majority),
+    helper("nothing is backed up at zero", "rank", lambda data: (0, 0)),
     helper("created with one voter", "count_created", created_with_one),
     helper("any voter steps back", "demotable", any_voter_steps_back),
     helper("no patience for a second newcomer", "patience_over", always),

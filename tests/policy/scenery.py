@@ -42,7 +42,7 @@ from zkboot.words import ALONE, NO_QUORUM, absent, too_few_at
 
 CLUSTER, FOREIGN_CLUSTER = "cluster-of-ours", "cluster-of-others"
 SCOPE = Scope("1", "eu-west-1", "vpc-1", "keepers")
-LIMITS = Limits(auto_restore=3600.0)
+LIMITS = Limits(auto_restore=3600.0, backups=True)
 NOW, FOUND, REVISION, GENERATION = 10_000.0, 1_000.0, 7, 2
 GONE = 10  # the id of a seed that is terminated
 PATIENCE = {"short": 5.0, "long": 100.0}

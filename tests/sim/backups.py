@@ -67,6 +67,10 @@ class NodeBackups:
                 return copied.about._replace(age=self._node.sim.now - copied.at)
         return None
 
+    def last(self, tell: Callable[[str], None]) -> None:
+        self._asked("back up")
+        self._all.make(self._node)
+
     def backup(self, source: str) -> Backup:
         self._asked("read manifest")
         return self._all.named(source).about

@@ -12,7 +12,7 @@ from zkboot.backup.manifest import ARCHIVE, NAME_LENGTH, Manifest
 from zkboot.backup.sequence import largest
 from zkboot.backup.sizes import mib, span
 from zkboot.backup.store import Store
-from zkboot.backup.verify import mark_damaged
+from zkboot.backup.verify import Tell, mark_damaged
 from zkboot.errors import Damaged, NoRoom
 from zkboot.model import Archive, Backup, Identity
 from zkboot.settings import Settings
@@ -27,9 +27,11 @@ PROGRESS = 5.0  # seconds from one word of progress to the next
 class NodeBackups:
     """See zkboot.world.BackupsApi."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, copy: Callable[[Tell], None]) -> None:
+        """`copy` backs up what this node holds."""
         self._store = store
         self._settings = settings
+        self._copy = copy
 
     def traces(self) -> str:
         backup = self._settings.backup
@@ -49,10 +51,13 @@ class NodeBackups:
                 return of_manifest(manifest, listed.date - entry.as_of)
         return None
 
+    def last(self, tell: Tell) -> None:
+        self._copy(tell)
+
     def backup(self, source: str) -> Backup:
         return of_manifest(self._load(source), 0.0)
 
-    def unpack(self, source: str, name: str, identity: Identity, server_id: int, tell: Callable[[str], None]) -> None:
+    def unpack(self, source: str, name: str, identity: Identity, server_id: int, tell: Tell) -> None:
         settings = self._settings
         try:
             manifest = self._load(source)
@@ -80,7 +85,7 @@ class NodeBackups:
         prefix, name = split(source)
         return catalogue.load(self._store, prefix, name)
 
-    def _download(self, manifest: Manifest, source: str, folders: "Folders", tell: Callable[[str], None]) -> None:
+    def _download(self, manifest: Manifest, source: str, folders: "Folders", tell: Tell) -> None:
         told = Told(manifest, tell)
         with Files(folders) as unpacked:
 
@@ -184,7 +189,7 @@ class Files:
 class Told:
     """Says how far a restore is, every few seconds."""
 
-    def __init__(self, manifest: Manifest, tell: Callable[[str], None]) -> None:
+    def __init__(self, manifest: Manifest, tell: Tell) -> None:
         self._manifest = manifest
         self._tell = tell
         self._done = 0
