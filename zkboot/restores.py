@@ -15,7 +15,7 @@ from zkboot.backup.sizes import mib, span
 from zkboot.backup.store import Store
 from zkboot.backup.verify import Tell, load, verify
 from zkboot.commands import Refused
-from zkboot.errors import DONE, UsageError
+from zkboot.errors import DONE, FAILED, UsageError
 from zkboot.reconcile import Say, Turn
 from zkboot.settings import Settings
 from zkboot.world import World
@@ -98,6 +98,12 @@ def restore(world: World, settings: Settings, say: Say, chosen: Chosen, live: bo
         say(turn)
 
     code = commands.replace(world, settings, tell, "restore", live, chosen.source)
-    if code == DONE:
-        say(latest[0]._replace(sentence=f"restored at 0x{chosen.manifest.last:x} from {chosen.told}"))
-    return code
+    if code != DONE:
+        return code
+    found = records.read(world.store, settings.cluster)
+    if found is None or found[0].source != chosen.source:
+        goes_on = "the ensemble goes on with the most that any member held"
+        say(latest[0]._replace(sentence=f"not restored: {chosen.told} was given up, and {goes_on}"))
+        return FAILED
+    say(latest[0]._replace(sentence=f"restored at 0x{chosen.manifest.last:x} from {chosen.told}"))
+    return DONE
