@@ -14,7 +14,7 @@ from tests.backup.ensemble import Place, client, held, prove
 from tests.integration.aws import Node, node
 from tests.integration.servers import Machine, machines
 from zkboot.backup import restore
-from zkboot.backup.manifest import ARCHIVE, DAMAGED, MANIFEST, Manifest
+from zkboot.backup.manifest import ARCHIVE, DAMAGED, MANIFEST, VERIFIED, Manifest
 from zkboot.backup.restore import NodeBackups, expect_room
 from zkboot.errors import Damaged, NoRoom
 from zkboot.model import Configuration, DiskState, Identity, Mode
@@ -114,6 +114,35 @@ def ended(machine: Machine) -> Iterator[None]:
     finally:
         if machine.server.process().running:
             machine.kill()
+
+
+def test_the_newest_is_the_last_verified_of_this_cluster(place: Place, other: Other) -> None:
+    """What was never verified, is damaged, cannot be read or is another's is passed over; its age counts by the bucket's clock."""
+    manifest = place.newest()
+    fields = json.loads(place.get(manifest.name + MANIFEST))
+    later = {
+        "20300101T000000Z": {MANIFEST: {}},
+        "20300101T000001Z": {MANIFEST: {"cluster_id": "another"}, VERIFIED: {}},
+        "20300101T000002Z": {MANIFEST: {}, VERIFIED: {}, DAMAGED: {}},
+        "20300101T000003Z": {MANIFEST: {"files": []}, VERIFIED: {}},
+    }
+    for name, objects in later.items():
+        for ending, change in objects.items():
+            place.put(name + ending, json.dumps(fields | {"name": name} | change).encode())
+    found = other.backups.newest("c0ffee")
+    assert found is not None and (found.name, found.identity, found.zxid) == (manifest.name, Identity("c0ffee", 1), manifest.last)
+    assert 0 <= found.age < 3600
+    assert (another := other.backups.newest("another")) is not None and another.name == "20300101T000001Z"
+    place.remove(*(name + ending for name, objects in later.items() for ending in objects))
+
+
+def test_what_lies_under_the_prefix_of_the_settings_is_a_trace(place: Place, tmp_path: Path) -> None:
+    """Wherever a person keeps the backups: their cluster's record is lost, where it is missing."""
+    elsewhere = place.settings._replace(backup=place.settings.backup._replace(prefix="kept/elsewhere-"))
+    backups = NodeBackups(place.store, elsewhere, lambda tell: None)
+    assert backups.traces() == ""
+    place.store.put("kept/elsewhere-20300101T000000Z.manifest.json", b"{}")
+    assert backups.traces() == "1 objects under s3://bucket/kept/elsewhere-"
 
 
 def test_what_a_kill_left_is_begun_anew(place: Place, other: Other) -> None:

@@ -4,6 +4,7 @@ schedule damages it; a download takes no time but the schedule's own."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.sim.files import Generation, Kept, Transaction
@@ -12,6 +13,7 @@ from zkboot.model import Archive, Backup, Identity
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
+    from tests.sim.simulation import Simulation
 
 
 class Copied(NamedTuple):
@@ -44,6 +46,27 @@ class Backups:
 
     def named(self, source: str) -> Copied:
         return next(copied for copied in self.made if source.endswith(copied.about.name))
+
+
+def allow(sim: Simulation) -> None:
+    """A backup of up to a day is restored unasked."""
+    sim.settings = sim.settings._replace(ensemble=sim.settings.ensemble._replace(auto_restore=86_400.0))
+
+
+def keep(sim: Simulation, random: Random) -> None:
+    """The leader is backed up now and then; one in five of these turns out damaged when it is restored."""
+    allow(sim)
+
+    def due() -> None:
+        leader = sim.leader()
+        node = sim.nodes.get(leader.name) if leader is not None else None
+        if node is not None and node.files.log and node.files.loadable and node.files.generation:
+            sim.backups.make(node)
+            if random.random() < 0.2:
+                sim.backups.damaged.add(sim.backups.made[-1].about.name)
+        sim.after(random.expovariate(1 / 20), due)
+
+    sim.after(random.expovariate(1 / 20), due)
 
 
 class NodeBackups:

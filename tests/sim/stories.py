@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from tests.sim.backups import allow
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation, Violation
 from zkboot import commands
@@ -164,11 +165,6 @@ def backed_up(sim: Simulation, size: int) -> None:
     sim.backups.make(members(sim, size)[-1])
     allow(sim)
     sim.run(3.0)
-
-
-def allow(sim: Simulation) -> None:
-    """A backup of up to a day is restored unasked."""
-    sim.settings = sim.settings._replace(ensemble=sim.settings.ensemble._replace(auto_restore=86_400.0))
 
 
 def restored(sim: Simulation) -> None:
