@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.backup.ensemble import Place, client, held, prove
-from tests.integration.aws import Node, node
+from tests.backup.ensemble import PREFIX, Place, client, held, prove
+from tests.integration.aws import BUCKET, Node, node
 from tests.integration.servers import Machine, machines
 from zkboot.backup import restore
 from zkboot.backup.manifest import ARCHIVE, DAMAGED, MANIFEST, VERIFIED, Manifest
@@ -117,7 +117,7 @@ def ended(machine: Machine) -> Iterator[None]:
 
 
 def test_the_newest_is_the_last_verified_of_this_cluster(place: Place, other: Other) -> None:
-    """What was never verified, is damaged, cannot be read or is another's is passed over; its age counts by the bucket's clock."""
+    """What was never verified, is damaged, cannot be read or is another's is passed over."""
     manifest = place.newest()
     fields = json.loads(place.get(manifest.name + MANIFEST))
     later = {
@@ -138,11 +138,12 @@ def test_the_newest_is_the_last_verified_of_this_cluster(place: Place, other: Ot
 
 def test_what_lies_under_the_prefix_of_the_settings_is_a_trace(place: Place, tmp_path: Path) -> None:
     """Wherever a person keeps the backups: their cluster's record is lost, where it is missing."""
-    elsewhere = place.settings._replace(backup=place.settings.backup._replace(prefix="kept/elsewhere-"))
+    elsewhere = place.settings._replace(backup=place.settings.backup._replace(prefix=f"{PREFIX}elsewhere-"))
     backups = NodeBackups(place.store, elsewhere, lambda tell: None)
     assert backups.traces() == ""
-    place.store.put("kept/elsewhere-20300101T000000Z.manifest.json", b"{}")
-    assert backups.traces() == "1 objects under s3://bucket/kept/elsewhere-"
+    place.put("elsewhere-20300101T000000Z.manifest.json", b"{}")
+    assert backups.traces() == f"1 objects under s3://{BUCKET}/{PREFIX}elsewhere-"
+    place.remove("elsewhere-20300101T000000Z.manifest.json")
 
 
 def test_what_a_kill_left_is_begun_anew(place: Place, other: Other) -> None:
