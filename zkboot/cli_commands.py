@@ -4,8 +4,10 @@ import argparse
 import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
+from threading import Event
 from typing import TYPE_CHECKING
 
 from zkboot import __version__, say
@@ -152,6 +154,38 @@ def verify(options: argparse.Namespace) -> int:
     settings = load(options.config, options.set)
     store, by = S3Backups(settings), os.uname().nodename
     verify.verify(store, settings, verify.chosen(store, settings, options.name, by), by, _speaker(options))
+    return DONE
+
+
+def logs(options: argparse.Namespace) -> int:
+    from zkboot.logs import story
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a person's way to end it, of which nothing needs to be said
+    asked = story.of_options(options)
+    for told in story.tell(asked):
+        print(story.as_json(told) if options.json else story.as_text(told), flush=options.follow)
+    return DONE
+
+
+def ship(options: argparse.Namespace) -> int:
+    from zkboot.aws.imds import Imds
+    from zkboot.aws.logs import LogGroup
+    from zkboot.logs.ship import Shipper
+
+    settings = load(options.config, options.set)
+    speak = _speaker(options)
+    if not settings.aws.log_group:
+        speak("nothing is shipped, as aws.log_group is not set")
+        return DONE
+    gc.enable()  # it goes on for long
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    instance = Imds(settings.aws.metadata_endpoint).instance_id()
+    # The unit has a user of its own, and a folder for it (StateDirectory=).
+    place = f"{os.environ.get('STATE_DIRECTORY') or settings.node.state_dir}/shipped.json"
+    speak(f"shipping the journal to {settings.aws.log_group}, as {instance}/UNIT")
+    Shipper(LogGroup(settings.aws, settings.aws.log_group), f"{instance}/", place, speak, stop.is_set).run()
     return DONE
 
 
