@@ -1,6 +1,7 @@
 """What each command of the command line does: small functions of the parsed command line that return the exit code."""
 
 import argparse
+import contextlib
 import gc
 import json
 import os
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from zkboot import __version__, say
 from zkboot.clock import NodeClock
-from zkboot.errors import DONE, FAILED, SettingsError, UsageError
+from zkboot.errors import DONE, FAILED, SettingsError, UnknownFact, UsageError
 from zkboot.lock import node_lock
 from zkboot.settings import load, load_with_origins
 from zkboot.settings_keys import EXTRA, KEYS, Settings
@@ -131,8 +132,21 @@ def backup(options: argparse.Namespace) -> int:
     make = backups.scheduled if options.scheduled else backups.typed
     # A lock of its own: recovery goes on beside a copy that takes its time.
     with node_lock(f"{settings.node.state_dir}/backup", 0.0, _speaker(options), NodeClock()):
-        make(world(settings), S3Backups(settings), settings, _speaker(options))
+        try:
+            make(world(settings), S3Backups(settings), settings, _speaker(options))
+        finally:
+            _note_backups(settings)
     return DONE
+
+
+def _note_backups(settings: Settings) -> None:
+    """For the figures of each minute; where it is not known now how old the newest backup is, what was known stands."""
+    from zkboot import figures
+    from zkboot.aws.backups import S3Backups
+    from zkboot.backup import catalogue
+
+    with contextlib.suppress(UnknownFact, OSError):
+        figures.note_backups(settings, catalogue.read(S3Backups(settings), settings.backup.prefix))
 
 
 def backups(options: argparse.Namespace) -> int:
@@ -236,9 +250,11 @@ def _loop(
     speak = _speaker(options)
 
     quiet = getattr(options, "quiet", False)
+    last: Turn | None = None
 
     def tell(turn: "Turn") -> None:
-        nonlocal quiet
+        nonlocal quiet, last
+        last = turn
         gc.enable()  # by now all is imported (see `__main__`)
         quiet = quiet and turn.decision.action == "healthy"
         if quiet:
@@ -246,7 +262,19 @@ def _loop(
         speak(turn.sentence, row=turn.decision.row, action=str(turn.decision.action))
 
     with node_lock(settings.node.state_dir, patience(settings), speak, NodeClock()):
-        return command(world(settings), settings, tell)
+        code = command(world(settings), settings, tell)
+        if last is not None:
+            _write_figures(settings, last)
+        return code
+
+
+def _write_figures(settings: Settings, turn: "Turn") -> None:
+    from zkboot import figures
+    from zkboot.model import Action, Unknown
+
+    seen, decision = turn.observation, turn.decision
+    quorum = None if seen is None or isinstance(seen.quorum, Unknown) else seen.quorum is not None
+    figures.write(settings, figures.Verdict(decision.row, decision.action, quorum, decision.action is Action.HALT))
 
 
 def _patience(settings: Settings) -> float:

@@ -116,4 +116,3 @@ def entry(fields: Mapping[str, str]) -> bytes:
         else:
             parts.append(name.encode() + b"=" + data + b"\n")
     return b"".join(parts)
-

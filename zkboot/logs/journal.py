@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from zkboot import figures
 from zkboot.errors import ZkbootError
 
 METRICS = "metrics"  # the stream of what nobody reads line by line
-IDENTIFIER = "zkboot-metrics"  # who says it, in the journal
 KERNEL, SYSTEM = "kernel", "system"
 OURS = ("zkboot-", "zookeeper", "cloud-")  # units of which every word counts
 NOTICE, WARNING, INFO = 5, 4, 6  # syslog(3)
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
 def stream_of(fields: Mapping[str, Any]) -> str:
     """All that zkboot, the server and cloud-init say, what systemd notes of them, and the trouble of everything else."""
-    if fields.get("SYSLOG_IDENTIFIER") == IDENTIFIER:
+    if fields.get("SYSLOG_IDENTIFIER") == figures.IDENTIFIER:
         return METRICS
     priority = _priority(fields.get("PRIORITY"))
     unit = _unit(fields.get("_SYSTEMD_UNIT"))
