@@ -10,11 +10,10 @@ A light turn does this: nothing dear is imported here, and nothing but the serve
 import json
 import os
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zkboot import metrics
+from zkboot import clock, metrics
 from zkboot.errors import UnknownFact
 from zkboot.model import Mode
 from zkboot.zookeeper import configuration, files, fourletter
@@ -51,7 +50,7 @@ def write(settings: "Settings", verdict: Verdict) -> None:
     instance, address = me[0], me[1]
     values = {name: value for name, value in measure(settings, verdict, address) if value is not None}
     more = {"Decision": verdict.action, "Row": verdict.row}
-    told = metrics.document(settings.cluster, instance, time.time(), values, more)
+    told = metrics.document(settings.cluster, instance, clock.NodeClock().now(), values, more)
     entry = f"MESSAGE={json.dumps(told)}\nPRIORITY={NOTICED}\nSYSLOG_IDENTIFIER={IDENTIFIER}\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as journal:
         try:
@@ -147,7 +146,7 @@ def _disk_used(settings: "Settings") -> float | None:
 
 def _backup_age(settings: "Settings") -> float | None:
     verified = _read(_backups(settings)).get("verified")
-    return None if verified is None else round(max(time.time() - verified, 0))
+    return None if verified is None else round(max(clock.NodeClock().now() - verified, 0))
 
 
 def _backups(settings: "Settings") -> str:
