@@ -48,7 +48,8 @@ def test_each_instance_has_its_streams(zk: Group) -> None:
             named = [m["Name"] for directive in document["_aws"]["CloudWatchMetrics"] for m in directive["Metrics"]]
             assert named and set(named) <= metrics.METRICS.keys() & document.keys()
             assert (document["Cluster"], document["Instance"]) == (zk.plan.cluster, machine.instance_id)
-        assert not any("Started" in line or "Deactivated" in line for line in told["zkboot-recover"] if line)
+        assert told["zkboot-logs"][0].endswith(f"shipping the journal to {log_group(zk)}, as {machine.instance_id}/UNIT")
+        assert not [line for line in told.get("zkboot-recover", ()) if "Finished" in line or "Deactivated" in line]
     assert not zk.region.gateway.refused
 
 

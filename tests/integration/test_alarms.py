@@ -1,4 +1,4 @@
-"""The stack's alarms, as Terraform has them, on the lines that real turns write: each rings in its state, none while all is well."""
+"""The stack's alarms, as Terraform has them, on what real turns write: each rings in its state, and none while all is well."""
 
 import json
 import shutil
