@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.servers import DEADLINE, new_address
 from tests.lab.imds import Imds
 from zkboot.clock import NodeClock
 from zkboot.model import Mode
 from zkboot.zookeeper import configuration, fourletter
 
-ADDRESS = "127.0.0.1"
+PORTS = (2181, 2888, 3888)  # of the client, the quorum and the election
 DEAR = {
     "boto3",
     "botocore",
@@ -45,7 +45,7 @@ def tree() -> dict[str, str]:
 
 @pytest.fixture
 def metadata(tree: dict[str, str]) -> Iterator[str]:
-    service = Imds(ADDRESS, free_ports(1)[0], lambda: tree)
+    service = Imds("127.0.0.1", 0, lambda: tree)
     yield service.url
     service.close()
 
@@ -55,18 +55,18 @@ class Node:
 
     def __init__(self, root: Path, metadata: str) -> None:
         self.root = root
-        self.ports = free_ports(3)
+        self.address = new_address()  # ports that were free could be another's by the time
         self.server: subprocess.Popen[bytes] | None = None
         for folder in ("conf", "data", "state", "run"):
             (root / folder).mkdir()
-        client, quorum, election = self.ports
+        client, quorum, election = PORTS
         self.config = root / "zkboot.toml"
         self.config.write_text(f"""
             cluster = "demo"
             [aws]
             bucket = "demo-bucket"
             metadata_endpoint = "{metadata}"
-            endpoint_url = "http://{ADDRESS}:1"  # nothing answers there
+            endpoint_url = "http://127.0.0.1:1"  # nothing answers there
             [node]
             service = "process"
             conf_dir = "{root}/conf"
@@ -76,17 +76,21 @@ class Node:
             client_port = {client}
             quorum_port = {quorum}
             election_port = {election}
+            [timing]
+            ask_timeout = 30  # for a busy machine
             """)
         (root / "conf/zoo.cfg").write_text(
             f"tickTime=200\ninitLimit=20\nsyncLimit=10\ndataDir={root}/data\nstandaloneEnabled=false\nreconfigEnabled=true\n"
             "admin.enableServer=false\n4lw.commands.whitelist=srvr,mntr\n"
             f"dynamicConfigFile={root}/conf/zoo.cfg.dynamic\n"
         )
-        (root / "conf/zoo.cfg.dynamic").write_text(f"server.1={ADDRESS}:{quorum}:{election}:participant;{ADDRESS}:{client}\n")
+        (root / "conf/zoo.cfg.dynamic").write_text(
+            f"server.1={self.address}:{quorum}:{election}:participant;{self.address}:{client}\n"
+        )
         (root / "data/myid").write_text("1")
         self.leave("data/zkboot.json", schema=1, cluster_id="c", generation=1, server_id=1, seeded=True)
         clock = NodeClock()
-        notes = {"created": 1, "generation": 1, "let_in": True, "server_id": 1, "address": ADDRESS}
+        notes = {"created": 1, "generation": 1, "let_in": True, "server_id": 1, "address": self.address}
         self.leave("state/state.json", boot=clock.boot_id(), audited=clock.monotonic(), **notes)
 
     def leave(self, name: str, **content: object) -> None:
@@ -119,11 +123,11 @@ class Node:
             self.server.wait()
 
     def ask(self) -> fourletter.Peer | None:
-        server = (ADDRESS, self.ports[0])
+        server = (self.address, PORTS[0])
         return fourletter.ask([server], 1)[server]
 
     def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + DEADLINE
         while not condition():
             assert time.monotonic() < deadline, (self.root / "zookeeper.log").read_text()[-4000:]
             time.sleep(0.05)
@@ -137,17 +141,9 @@ class Node:
             "print(ended, *{name.partition('.')[0] for name in sys.modules})"
         )
         command = [sys.executable, "-c", code, "recover", "--config", str(self.config), *options]
-        *said, last = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+        *said, last = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE).stdout.splitlines()
         ended, *modules = last.split()
         return ended == "True", "\n".join(said), set(modules)
-
-
-def free_ports(count: int) -> tuple[int, ...]:
-    sockets = [socket.create_server((ADDRESS, 0)) for _ in range(count)]
-    ports = tuple(s.getsockname()[1] for s in sockets)
-    for s in sockets:
-        s.close()
-    return ports
 
 
 @pytest.fixture
@@ -165,7 +161,7 @@ def test_a_healthy_node_needs_no_aws_and_no_dear_import(node: Node, tree: dict[s
     assert json.loads(node.recover("--json")[1])["message"] == "healthy: server 1 serves as leader in generation 1"
 
     command = [sys.executable, "-m", "zkboot", "recover", "--config", str(node.config)]
-    whole = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    whole = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
     assert (whole.returncode, whole.stderr) == (0, "") and whole.stdout.endswith("in generation 1\n")
 
     tree[STATE] = "Terminated"
