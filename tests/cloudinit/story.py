@@ -74,7 +74,7 @@ def hold_to(machine: Machine, *story: Line) -> None:
 
 
 def hold(lines: list[str], *story: Line) -> None:
-    """Each line of a log is the story's next, or was said before; none is missing, and none is said twice within half a minute."""
+    """Each line of a log is the story's next, or was said before; none is missing, none is said twice within half a minute."""
     shown = "\n".join(lines)
     before: dict[str, list[float]] = {}
     rest = list(story)
