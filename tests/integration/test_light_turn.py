@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,7 +58,7 @@ class Node:
         self.root = root
         self.address = new_address()  # ports that were free could be another's by the time
         self.server: subprocess.Popen[bytes] | None = None
-        for folder in ("conf", "data", "state"):
+        for folder in ("conf", "data", "state", "run"):
             (root / folder).mkdir()
         client, quorum, election = PORTS
         self.config = root / "zkboot.toml"
@@ -131,10 +133,12 @@ class Node:
             assert time.monotonic() < deadline, (self.root / "zookeeper.log").read_text()[-4000:]
             time.sleep(0.05)
 
-    def recover(self, *options: str) -> tuple[bool, str, set[str]]:
-        """Whether a light turn ended the command, what it printed, and the top-level modules imported on the way."""
+    def recover(self, *options: str, journal: str = "/nowhere") -> tuple[bool, str, set[str]]:
+        """Whether a light turn ended the command, what it printed, and the top-level modules imported on the way; `journal` is a
+        socket for its figures."""
         code = (
-            "import sys\nfrom zkboot import light\nended = light.ends_here(sys.argv[1:])\n"
+            "import sys\nfrom zkboot import figures, light\n"
+            f"figures.JOURNAL = {journal!r}\nended = light.ends_here(sys.argv[1:])\n"
             "print(ended, *{name.partition('.')[0] for name in sys.modules})"
         )
         command = [sys.executable, "-c", code, "recover", "--config", str(self.config), *options]
@@ -175,3 +179,47 @@ def test_a_healthy_node_needs_no_aws_and_no_dear_import(node: Node, tree: dict[s
     assert node.recover()[0]
     node.stop()
     assert node.recover()[:2] == (False, "")
+
+
+def test_its_figures_are_one_line_to_the_journal_and_as_light(node: Node, tmp_path: Path) -> None:
+    node.leave("state/state.json", me=["i-1", node.address, "eu-west-1a", ["1", "eu-west-1", "vpc-1", "zk"]])
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        path = f"{folder}/journal"  # pytest's own folders are too deep for a socket's name
+        journal.bind(path)
+        journal.settimeout(10)
+        options = ["--set", "aws.log_group=/zkboot/demo", "--set", f"node.run_dir={tmp_path}/run"]
+        told = []
+        for _ in range(2):
+            ended, _, modules = node.recover(*options, journal=path)
+            assert ended and modules & DEAR == set()
+            told.append(dict(line.split("=", 1) for line in journal.recv(65536).decode().splitlines()))
+    assert [(entry["SYSLOG_IDENTIFIER"], entry["PRIORITY"]) for entry in told] == [("zkboot-metrics", "7")] * 2
+    first, second = (json.loads(entry["MESSAGE"]) for entry in told)
+    assert first["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Cluster"]]
+    assert first["_aws"]["CloudWatchMetrics"][1]["Dimensions"] == [["Cluster"], ["Cluster", "Instance"]]
+    known = {name: value for name, value in second.items() if name not in ("_aws", "DiskUsed", "Connections", "Latency")}
+    assert known == {
+        "Cluster": "demo",
+        "Instance": "i-1",
+        "Decision": "healthy",
+        "Row": 6,
+        "Quorum": 1,
+        "Halted": 0,
+        "Znodes": second["Znodes"],
+        "ZxidLag": 0,
+        "Voters": 1,
+        "Tolerance": 0,
+        "Spares": 0,
+    }
+    assert "Latency" not in second, "nobody asked for anything between the two"
+    assert 0 < second["DiskUsed"] <= 100 and second["Znodes"] >= 5
+
+
+def test_a_journal_that_is_full_keeps_no_turn_waiting(node: Node, tmp_path: Path) -> None:
+    node.leave("state/state.json", me=["i-1", node.address, "eu-west-1a", ["1", "eu-west-1", "vpc-1", "zk"]])
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(f"{folder}/journal")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other, pytest.raises(BlockingIOError):
+            while True:
+                other.sendto(b"x" * 4096, f"{folder}/journal")
+        assert node.recover("--set", "aws.log_group=/zkboot/demo", journal=f"{folder}/journal")[0]

@@ -83,6 +83,7 @@ def test_an_instance_that_the_group_takes_leaves_first(zk: Group) -> None:
 def test_two_zkboots_at_once_on_a_node(zk: Group) -> None:
     follower = zk.followers()[0]
     follower.freeze_zkboot()
+    follower.kill_zkboot()  # one that took a turn has the lock, frozen too
     with every_write_kept(zk):
         follower.kill_server()
         zk.wait_until(lambda: not follower.server_pid, "its server has ended")
