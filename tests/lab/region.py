@@ -126,7 +126,9 @@ class Region:
     def _write_state(self) -> None:
         """For `python -m tests.lab` in another terminal."""
         state = {"endpoint": self.endpoint, "region": REGION, "pid": os.getpid(), "bucket": BUCKET}
-        (self.path / "region.json").write_text(json.dumps(state))
+        part = self.path / "region.json.part"  # others read it at any moment
+        part.write_text(json.dumps(state))
+        part.rename(self.path / "region.json")
 
     # Groups and machines
 
