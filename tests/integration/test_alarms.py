@@ -111,6 +111,7 @@ def test_while_all_is_well_none_rings(zk: Group, lines: Lines) -> None:
     assert {name for told in lines.newest.values() for name in told} >= METRICS.keys() - {"Latency"}
 
 
+@pytest.mark.long
 def test_a_new_leader_tells_what_the_old_one_did(zk: Group, lines: Lines) -> None:
     old = zk.leader()
     old.kill_server()
@@ -179,6 +180,7 @@ def test_an_instance_does_not_come_to_serve(zk: Group) -> None:
     zk.wait_serving(3)
 
 
+@pytest.mark.long
 def test_a_disk_fills(zk: Group, lines: Lines) -> None:
     machine = zk.followers()[0]
     machine.power_cut()
