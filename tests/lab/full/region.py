@@ -63,7 +63,9 @@ class FullRegion(Region):
     def _launch_template(self, plan: GroupPlan, role: str) -> dict[str, Any]:
         assert self.image is not None, "a group needs an image"
         log_group = f"/zkboot/{plan.cluster}"
-        logs_backends[ACCOUNT][plan.aws_region].create_log_group(log_group, {})
+        logs = logs_backends[ACCOUNT][plan.aws_region]
+        if log_group not in logs.groups:
+            logs.create_log_group(log_group, {})
         aws = {"bucket": BUCKET, "region": plan.aws_region, "endpoint_url": self.endpoint, "log_group": log_group}
         devices = [ROOT_DEVICE] if self.no_volumes else [ROOT_DEVICE, DATA_DEVICE]
         node = {} if self.no_volumes else {"volume": "/var/lib/zookeeper"}
