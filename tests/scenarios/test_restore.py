@@ -205,7 +205,7 @@ def test_another_clusters_backup_is_refused_or_adopted(zk: Group) -> None:
 # --- unasked
 
 
-@pytest.mark.parametrize("loss", ["disks", "machines"])
+@pytest.mark.parametrize("loss", [pytest.param("disks", marks=pytest.mark.long), "machines"])
 def test_all_is_lost_and_a_backup_is_restored_unasked(region: Region, loss: str) -> None:
     zk = ensemble_of(region, 3, settings=UNASKED)
     _, held = backed_up(zk)
