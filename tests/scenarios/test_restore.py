@@ -182,6 +182,27 @@ def test_a_restore_that_waits_for_a_silent_member_is_withdrawn_and_a_second_one_
     created_once(zk, generation)
 
 
+@pytest.mark.long
+def test_of_two_restores_at_once_one_wins_and_the_other_says_so(zk: Group) -> None:
+    generation = record(zk)["generation"]
+    name, held = backed_up(zk)
+    two = zk.living[:2]
+    for machine in two:
+        machine.stop_at_step("before:intend:pause")
+    one, other = (machine.start_zkboot("restore", name, "--replace-live", *CONFIRM) for machine in two)
+    zk.wait_until(lambda: all(machine.stopped_at_step for machine in two), "both are about to write their intent", LONG)
+    for machine in two:
+        machine.set_environment(ZKBOOT_LAB_STEP=None)
+        machine.thaw_zkboot()
+    said = {process.communicate(timeout=LONG)[0]: process.returncode for process in (one, other)}
+    assert sorted(said.values()) == [0, 1], said
+    loser = next(text for text, code in said.items() if code)
+    assert "another node wrote the record" in loser, loser
+    zk.wait_serving(3, LONG)
+    created_once(zk, generation + 1)
+    assert held <= written(zk)
+
+
 def test_another_clusters_backup_is_refused_or_adopted(zk: Group) -> None:
     before = record(zk)
     name, held = backed_up(zk)
