@@ -193,7 +193,13 @@ def test_of_two_restores_at_once_one_wins_and_the_other_says_so(zk: Group) -> No
     zk.wait_until(lambda: all(machine.stopped_at_step for machine in two), "both are about to write their intent", LONG)
     for machine in two:
         machine.set_environment(ZKBOOT_LAB_STEP=None)
-        machine.thaw_zkboot()
+
+    def ended() -> bool:
+        for machine in two:
+            machine.thaw_zkboot()
+        return one.poll() is not None and other.poll() is not None
+
+    zk.wait_until(ended, "both have ended", LONG)
     said = {process.communicate(timeout=LONG)[0]: process.returncode for process in (one, other)}
     assert sorted(said.values()) == [0, 1], said
     loser = next(text for text, code in said.items() if code)
