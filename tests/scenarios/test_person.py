@@ -1,11 +1,19 @@
 """A person's commands: each asks for the cluster's name, works by the intent in the record, and can be withdrawn."""
 
-from kazoo.client import KazooClient
-
 from tests.lab.group import Group
 from tests.lab.machines import Machine
-from tests.lab.region import BUCKET, Region
-from tests.scenarios.story import LONG, created_once, delete_record, every_write_kept, hear, nobody_serves, put_record, record
+from tests.lab.region import Region
+from tests.scenarios.story import (
+    LONG,
+    created_once,
+    delete_record,
+    every_write_kept,
+    forget_zkboot,
+    hear,
+    nobody_serves,
+    put_record,
+    record,
+)
 
 CONFIRM = ("--confirm", "zk")
 
@@ -118,21 +126,3 @@ def told_of_the_ensemble(machine: Machine) -> dict[str, bytes]:
     """The files by which that machine knows an ensemble."""
     found = [machine.root / "vol/data/zkboot.json", *(machine.root / "etc/zookeeper").iterdir()]
     return {path.name: path.read_bytes() for path in found}
-
-
-def forget_zkboot(zk: Group) -> None:
-    """Take away all that tells zkboot of an ensemble: what remains is servers that run, as others might have built them."""
-    s3, ssm = zk.region.client("s3"), zk.region.client("ssm")
-    for key in zk.region.objects("control/"):
-        s3.delete_object(Bucket=BUCKET, Key=key)
-    ssm.delete_parameter(Name="/zkboot/zk/cluster-id")
-    for machine in zk.living:
-        for file in ("vol/data/zkboot.json", "var/zkboot/state.json"):
-            (machine.root / file).unlink(missing_ok=True)
-    client = KazooClient(hosts=f"{zk.living[0].address}:2181")
-    client.start(30)
-    try:
-        client.delete("/zkboot")
-    finally:
-        client.stop()
-        client.close()
