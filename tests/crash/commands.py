@@ -80,6 +80,7 @@ def the_group_is_another(scene: Scene) -> None:
     new.machines = scene.zk.machines  # the cluster's, whoever launched them
     scene.until(lambda: len(scene.zk.living) == 6, "the second group launches its own")
     first = scene.zk.living[3]
+    scene.until(lambda: first.said("halted: "), "they find that the record is of another group")
     scene.arm(first)
     follows = lambda: record(scene.zk)["scope"]["group"] == "zk-again"  # noqa: E731
     typed(scene, first, "adopt", *confirm(scene.zk), done=follows)

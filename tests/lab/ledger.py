@@ -78,6 +78,16 @@ class Ledger:
     def acknowledged(self) -> int:
         return len(self._acknowledged)
 
+    @property
+    def times(self) -> tuple[float, ...]:
+        """When each acknowledged write was, in seconds since the beginning."""
+        return tuple(self._times)
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return self._now()
+
     def wait_writing(self, deadline: float = 60.0) -> None:
         """Until a write that begins from now on is acknowledged."""
         begun = self._now()
