@@ -1,4 +1,4 @@
-"""`python -m tests.crash [--only WORDS] [--once] [--again]`: play the cases that no earlier run has played, one line each, then a table.
+"""`python -m tests.crash [--only WORDS] [--once] [--again]`: play what is not played yet, a line for each case, then a table.
 
 --only join,reseed/before   cases whose name begins so: STORY/WHEN:STEP:HOW
 --once                      the fixed choice of `make test`: each step once

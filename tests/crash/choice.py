@@ -1,4 +1,4 @@
-"""The fixed choice of `make test`: each step once, before or after it, by a kill or a power cut; a chain of them in each story."""
+"""The fixed choice of `make test`: each step once, before or after it, by a kill or a power cut; a chain in each story."""
 
 from collections.abc import Iterable
 

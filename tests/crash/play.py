@@ -1,4 +1,4 @@
-"""One case played: three serve, the story is told, its orders are met, three serve again, and every acknowledged write is there."""
+"""One case played: three serve, the story is told, its orders are met, three serve again, every acknowledged write is there."""
 
 import time
 from collections.abc import Iterator

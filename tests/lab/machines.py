@@ -237,7 +237,7 @@ class Machine:
         self.set_environment(ZKBOOT_LAB_CLOCK_OFFSET=str(seconds))
 
     def stop_at_step(self, *orders: str) -> None:
-        """`before:NAME:kill` and the like (tests/lab/node.py), each once, for the zkboots that start from now on; none: no more."""
+        """`before:NAME:kill` and the like (tests/lab/node.py), each once, for the zkboots that start from now on."""
         (self.root / "step-done").unlink(missing_ok=True)
         self.set_environment(ZKBOOT_LAB_STEP=",".join(orders) or None)
 
