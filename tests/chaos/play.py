@@ -121,18 +121,18 @@ class Play:
             self.zk.wait_until(lambda: self.ledger.seconds > self.struck + LASTS, "the fault lasts")
             end()
             self.ended = self.ledger.seconds
-        self.zk.wait_until(lambda: self.serving(held.size) or self.given_up(), f"{held.size} serve, all let in", LONG)
+        became = self.zk.wait_until(lambda: self.becomes(held.size), f"{held.size} serve, all let in", LONG)
         self.healed = self.ledger.seconds
         self.put_right()
-        if not self.serving(held.size):
+        if became == HALTED:
             raise NobodyLeft
 
-    def serving(self, size: int) -> bool:
-        return self.zk.in_service(size) and self.zk.serving(size)
-
-    def given_up(self) -> bool:
-        """Every living member that has a say halts."""
-        return self.cell.may_halt and any(count_said(machine, HALT) for machine in self.zk.living)
+    def becomes(self, size: int) -> str:
+        """What has become of the ensemble; "" while it is under way."""
+        if self.zk.in_service(size) and self.zk.serving(size):
+            return HEALED
+        halts = self.cell.may_halt and any(count_said(machine, HALT) for machine in self.zk.living)
+        return HALTED if halts else ""
 
     def put_right(self) -> None:
         """What the cell had set for the machines' zkboots."""

@@ -96,11 +96,22 @@ def the_group_is_another(scene: Scene) -> None:
     scene.arm(first)
     follows = lambda: record(scene.zk)["scope"]["group"] == "zk-again"  # noqa: E731
     typed(scene, first, "adopt", *confirm(scene.zk), done=follows)
+    scene.zk.scale(0)
     for machine in old:
         scene.until_writing()
-        scene.region.lose(machine)
+        end(scene.zk, machine)
         scene.until(lambda m=machine: m.address not in {one.address for one in new.members()}, f"{machine} is out")
     scene.zk = new
+
+
+def end(zk: Group, machine: Machine) -> None:
+    """A person lets one go that the old group takes: its zkboot halts, for the record is another group's."""
+    zk.region.client("autoscaling").complete_lifecycle_action(
+        AutoScalingGroupName=zk.plan.name,
+        LifecycleHookName="zkboot-terminate",
+        InstanceId=machine.instance_id,
+        LifecycleActionResult="CONTINUE",
+    )
 
 
 # --- backups

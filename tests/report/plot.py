@@ -67,7 +67,7 @@ def in_lines(events: Sequence[tuple[float, str, str]]) -> list[tuple[float, str,
 
 def nice(value: float) -> float:
     """The least of 1, 2, 5, 10, 20, … that is not below `value`."""
-    step = 1.0
+    step = 0.001
     while True:
         for factor in (1, 2, 5):
             if step * factor >= value:
@@ -82,3 +82,41 @@ def curve(counts: Sequence[float]) -> str:
     most = max(*counts, 1)
     points = [f"{100 * i / max(len(counts) - 1, 1):.1f},{30 - 28 * count / most:.1f}" for i, count in enumerate(counts)]
     return f"M0,30L{'L'.join(points)}L100,30Z"
+
+
+class Line(NamedTuple):
+    """Points over a number, joined; `straight` is proportion to the last point."""
+
+    width: int
+    height: int
+    left: int
+    path: str
+    points: list[tuple[float, float]]
+    straight: tuple[float, float, float, float]  # x1, y1, x2, y2
+    rows: list[tuple[float, str]]  # y, text
+    columns: list[tuple[float, str]]  # x, text
+
+
+def line(points: Sequence[tuple[float, float]], width: int = 420, height: int = 190) -> Line:
+    """Both axes begin at 0."""
+    left, top, bottom = 48, 10, 20
+    furthest, most = max(x for x, _ in points), nice(max(y for _, y in points))
+
+    def at(point: tuple[float, float]) -> tuple[float, float]:
+        x, y = point
+        return (
+            round(left + x / furthest * (width - left - 12), 1),
+            round(height - bottom - y / most * (height - top - bottom), 1),
+        )
+
+    placed = [at(point) for point in points]
+    return Line(
+        width,
+        height,
+        left,
+        "M" + "L".join(f"{x},{y}" for x, y in placed),
+        placed,
+        (*at((0, 0)), *at(max(points))),
+        [(at((0, most * part))[1], f"{most * part:g}") for part in (0, 0.5, 1)],
+        [(at((x, 0))[0], f"{x:g}") for x in sorted({0, furthest, *(x for x, _ in points if x > furthest / 5)})],
+    )
