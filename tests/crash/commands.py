@@ -1,13 +1,12 @@
 """What a person types, and types again when it was killed."""
 
-import json
 from collections.abc import Callable
 
 from tests.crash.scene import KILLED, Scene
 from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.lab.region import BUCKET
-from tests.scenarios.story import LONG, forget_zkboot, nobody_serves, put_record, record
+from tests.scenarios.story import LONG, forget_zkboot, nobody_serves, record
 
 MANIFEST = ".manifest.json"
 
@@ -62,27 +61,16 @@ def reseed_is_withdrawn(scene: Scene) -> None:
 
 
 def an_ensemble_of_others_is_adopted(scene: Scene) -> None:
-    """One member after the other, all armed: the first writes the record, the others find it.
-
-    The last is not in it, as if EC2 had not known its instance then.
-    """
+    """One member after the other, all armed: the first writes the record, the others find it."""
     zk = scene.zk
     scene.arm(*zk.living)
     forget_zkboot(zk)
     for machine in zk.living:
-        if machine is zk.living[-1]:
-            forget_claim(zk, machine)
         other = next(one for one in zk.living if one is not machine)
         machine.kill_server()
         scene.until(lambda m=machine: not m.server_pid, "its server is stopped")
         typed(scene, machine, "adopt", "--through", other.address, *confirm(zk))
         scene.until(lambda m=machine: m.answer(), "it serves")
-
-
-def forget_claim(zk: Group, machine: Machine) -> None:
-    now = record(zk)
-    now["members"] = {i: claim for i, claim in now["members"].items() if claim["instance_id"] != machine.instance_id}
-    put_record(zk, json.dumps(now).encode())
 
 
 def the_group_is_another(scene: Scene) -> None:

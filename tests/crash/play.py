@@ -1,6 +1,7 @@
 """One case played: three serve, the story is told, its orders are met, three serve again, every acknowledged write is there."""
 
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -51,7 +52,9 @@ def play(stage: Stage, case: Case) -> Outcome:
         return played(stage, case)
     except (LabError, AssertionError) as error:
         kept = stage.close(keep_as="".join(c if c.isalnum() else "-" for c in case.name))
-        return Outcome(case.name, 0.0, 0, 0, 0.0, f"{error}\nthe machines' folders: {kept}")
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = str(error) or f"{type(error).__name__} at {where.name}: {where.line}"
+        return Outcome(case.name, 0.0, 0, 0, 0.0, f"{what}\nthe machines' folders: {kept}")
 
 
 def played(stage: Stage, case: Case) -> Outcome:
