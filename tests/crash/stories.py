@@ -58,7 +58,7 @@ STORIES: dict[str, Story] = {
 
 # Steps that no story brings about, and why.
 UNTOLD = {
-    "claim adopted": "by a member whose instance EC2 did not list when `adopt` wrote the record: the lab's EC2 lists each at once",
+    "claim adopted": "EC2 does not list a member's instance when `adopt` writes the record: the lab's lists each at once",
 }
 
 
