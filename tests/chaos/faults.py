@@ -21,7 +21,7 @@ def at_once(machines: Iterable[Machine], effect: Callable[[Machine], None]) -> N
 
 
 def over() -> None:
-    """Nothing is left to be ended: what was done is done."""
+    """What was done is done: nothing of it is to be ended."""
 
 
 def running(machines: Sequence[Machine]) -> list[Machine]:

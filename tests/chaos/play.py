@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from tests.chaos.cells import Cell
-from tests.chaos.faults import STRIKES
+from tests.chaos.faults import STRIKES, over
 from tests.chaos.moments import BROUGHT_ABOUT, SIZE, Roles
 from tests.chaos.outcome import BIN, HALTED, HEALED, IMPOSSIBLE, LOST, PROBLEM, Outcome, Said
 from tests.lab.errors import LabError, NotPossibleHere
@@ -18,7 +18,7 @@ from tests.scenarios.stage import Stage
 from tests.scenarios.story import LONG, Orders, count_said
 
 LASTS = 9.0  # seconds, of the faults that end by themselves: three turns in the lab
-LASTING = ("power", "disk full", "partitioned", "AWS out", "throttled")
+LASTING = ("power", "disk full", "partitioned", "AWS out", "throttled", "clock jumped")
 VOLUME = "160m"  # of a machine whose disk is to be filled
 ROOMY = "disk full"
 SENTENCES = 60  # kept of each cell
@@ -119,6 +119,7 @@ class Play:
         held.go_on()
         if self.cell.fault in LASTING:
             self.zk.wait_until(lambda: self.ledger.seconds > self.struck + LASTS, "the fault lasts")
+        if end is not over:
             end()
             self.ended = self.ledger.seconds
         became = self.zk.wait_until(lambda: self.becomes(held.size), f"{held.size} serve, all let in", LONG)
@@ -178,7 +179,7 @@ class Play:
                 if not (match := LINE.match(line)):
                     continue
                 second = datetime.fromisoformat(match[1]).timestamp() - self.began
-                if second >= self.struck - 1 and match[2] != before:
+                if second >= self.struck - 0.9 and match[2] != before:  # the log says whole seconds
                     found.append(Said(round(second, 1), who, match[2]))
                     before = match[2]
         return sorted(found)[:SENTENCES]
