@@ -53,8 +53,8 @@ test: lint zookeeper ## Everything: lint, then all tests; ARGS="-k name" goes to
 	@$(RUN) pytest tests $(ARGS)
 
 .PHONY: test-long
-test-long: venv zookeeper ## Every scenario on real servers, for hours; ARGS="-k name" goes to pytest
-	@$(RUN) pytest tests/scenarios -m "long or not long" $(ARGS)
+test-long: venv zookeeper ## What make test leaves out for its time: every case on real servers, hours; ARGS="-k name" goes to pytest
+	@$(RUN) pytest tests -m long $(ARGS)
 
 .PHONY: crash
 crash: venv zookeeper ## Kill zkboot, and cut the power, around every step, on real servers; hours, goes on where it was; ONLY=join,reseed

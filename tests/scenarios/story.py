@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.lab import ensemble
-from tests.lab.group import Group
+from tests.lab.group import DEADLINE, Group
 from tests.lab.ledger import Ledger
 from tests.lab.machines import MARKER, Machine
 from tests.lab.region import BUCKET, Region
 
-LONG = 240.0  # seconds: deadline of what takes several generations, or many machines; no story rests on it
+LONG = 400.0  # seconds: deadline of what takes several generations, or many machines; no story rests on it
 
 
 # --- the ledger
@@ -23,7 +23,7 @@ LONG = 240.0  # seconds: deadline of what takes several generations, or many mac
 def every_write_kept(zk: Group) -> Iterator[Ledger]:
     """Writes go on during the block, which begins once they are acknowledged; each acknowledged one is read back at its end."""
     with Ledger(zk) as ledger:
-        ledger.wait_writing(120)
+        ledger.wait_writing()
         yield ledger
     assert ledger.report is not None
     assert ledger.report.lost == (), f"{len(ledger.report.lost)} of {ledger.report.acknowledged} acknowledged writes are lost"
@@ -78,6 +78,9 @@ def created_once(zk: Group, generation: int = 1) -> None:
 
 def forget_zkboot(zk: Group) -> None:
     """Take away all that tells zkboot of an ensemble: what remains is servers that run, as others might have built them."""
+    for machine in zk.living:  # a turn in the middle of it would write the record again
+        machine.freeze_zkboot()
+        machine.kill_zkboot()
     s3, ssm = zk.region.client("s3"), zk.region.client("ssm")
     for key in zk.region.objects("control/"):
         s3.delete_object(Bucket=BUCKET, Key=key)
@@ -85,8 +88,10 @@ def forget_zkboot(zk: Group) -> None:
     for machine in zk.living:
         for file in ("vol/data/zkboot.json", "var/zkboot/state.json"):
             (machine.root / file).unlink(missing_ok=True)
-    with ensemble.client(zk.living[0].address) as session:
-        session.delete("/zkboot")
+    with ensemble.client(zk.living[0].address, 60) as client:
+        client.delete("/zkboot")
+    for machine in zk.living:
+        machine.thaw_zkboot()
 
 
 # --- what is said
@@ -96,13 +101,13 @@ def count_said(machine: Machine, pattern: str) -> int:
     return sum(bool(re.search(pattern, line)) for line in machine.log().splitlines())
 
 
-def hear(machine: Machine, pattern: str, region: Region, deadline: float = 90.0) -> str:
+def hear(machine: Machine, pattern: str, region: Region, deadline: float = DEADLINE) -> str:
     """Wait until the machine has said it, ever; returns the last such line."""
     return str(region.wait_until(lambda: machine.said(pattern), f"{machine} says /{pattern}/", deadline))
 
 
 @contextmanager
-def says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.0) -> Iterator[None]:
+def says(region: Region, pattern: str, *machines: Machine, deadline: float = DEADLINE) -> Iterator[None]:
     """Each of the machines says it anew, during the block or after it."""
     before = {machine.instance_id: count_said(machine, pattern) for machine in machines}
     yield
@@ -115,7 +120,7 @@ def says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.
 
 
 @contextmanager
-def one_says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.0) -> Iterator[None]:
+def one_says(region: Region, pattern: str, *machines: Machine, deadline: float = DEADLINE) -> Iterator[None]:
     """At least one of the machines says it anew, during the block or after it."""
 
     def count() -> int:
@@ -163,6 +168,11 @@ def return_disk(machine: Machine) -> None:
     volume = machine.root / "vol"
     shutil.rmtree(volume)
     (machine.root / "vol.hidden").rename(volume)
+
+
+def serves_again(zk: Group, machine: Machine, before: int) -> None:
+    """Wait until another server than that process serves on it."""
+    zk.wait_until(lambda: machine.server_pid not in (0, before) and machine.answer(), f"{machine} serves again")
 
 
 def newest(zk: Group) -> Machine:

@@ -88,8 +88,8 @@ class AutoScaling:
     def _instances(self, instance_ids: list[str]) -> tuple[Mapping[str, Instance], float]:
         """EC2's answer by instance id, the terminated that it still lists included, and its date.
 
-        A filter, unlike the parameter InstanceIds, lets the answer leave out an instance that EC2 does not know. This node's own is
-        asked for each time: only an answer that knows it says of another that there is none.
+        A filter, unlike the parameter InstanceIds, lets the answer leave out an instance that EC2 does not know. This node's own
+        is asked for each time: only an answer that knows it says of another that there is none.
         """
         with asking("ec2:DescribeInstances", ", ".join(instance_ids)):
             filters = [{"Name": "instance-id", "Values": instance_ids}]
