@@ -186,6 +186,10 @@ def refreshed(seen: Observation, words: Words, due: bool) -> Holds | None:
         return truth if report is None or truth is not Holds.UNKNOWN or due else None
     if report.holds is Holds.DATA:
         return truth if due or truth is not Holds.DATA else None
+    if report.holds is Holds.EMPTY and seen.disk.state is DiskState.EMPTY:
+        # Killed right after its data was archived: that promise still names the disk, and nobody the archive.
+        told = {archive.name for archive in report.archives}
+        return Holds.EMPTY if {archive.name for archive in seen.disk.archives} - told else None
     return None
 
 
