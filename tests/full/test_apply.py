@@ -11,7 +11,7 @@ from tests.lab.full.region import FullRegion
 from tests.lab.group import Group
 from tests.scenarios.story import created_once, every_write_kept, record
 
-FRESH = 240.0  # seconds
+FRESH = 100.0
 BUCKET = "module.zookeeper.aws_s3_bucket.this[0]"
 
 

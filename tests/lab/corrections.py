@@ -3,6 +3,7 @@
 One correction each, to what the API reference of the service says; what is not corrected is listed where the plan is tested.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,7 +15,11 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.types import Base64EncodedString
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
+
+WITHOUT_TLS = {"Bool": {"aws:SecureTransport": "false"}}
 
 
 @contextmanager
@@ -57,6 +62,14 @@ def corrected() -> Iterator[None]:
             response.backend.put_bucket_tagging(bucket_name, {tag["Key"]: tag["Value"] for tag in told["Tag"]})
         return result
 
+    def permission(bucket: FakeBucket, action: str, resource: str) -> Any:
+        """A statement of a bucket's policy counts where its condition holds. The region's plain HTTP stands for TLS."""
+        if bucket.policy is None:
+            return PermissionResult.NEUTRAL
+        policy = json.loads(bucket.policy)
+        policy["Statement"] = [statement for statement in policy["Statement"] if statement.get("Condition") != WITHOUT_TLS]
+        return IAMPolicy(json.dumps(policy)).is_action_permitted(action, resource)
+
     def description(rule: SecurityGroupRule) -> str | None:
         """Of a rule that names a group too."""
         found: str | None = rule.ip_range.get("Description") or rule.source_group.get("Description")
@@ -73,6 +86,7 @@ def corrected() -> Iterator[None]:
         (AutoScalingResponse, "update_auto_scaling_group", keeping_maintenance(update)),
         (LaunchTemplate, "create_version", version_of),
         (S3Response, "_bucket_response_put", tagged),
+        (FakeBucket, "get_permission", permission),
         (SecurityGroupRule, "description", property(description)),
         (SecurityGroupRule, "referenced_group_info", property(referenced)),
     ]

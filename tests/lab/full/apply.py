@@ -72,7 +72,7 @@ class Applied:
         return self._stack.run("destroy", "-auto-approve", "-input=false")
 
     def plan(self, *arguments: str) -> dict[str, dict[str, Any]]:
-        """What `terraform plan` would change: for each resource the attributes that are to be others, with their present values."""
+        """What `terraform plan` would change: of each resource the attributes that are to be others, and what they are now."""
         self._well("plan", "-out=plan", "-input=false", *arguments)
         told = json.loads(self._well("show", "-json", "plan"))
         changes = {change["address"]: change["change"] for change in told.get("resource_changes", ())}
