@@ -28,7 +28,7 @@ class Stack(NamedTuple):
     def run(self, *arguments: str, folder: str = ".") -> subprocess.CompletedProcess[str]:
         """Terraform, in this folder of the module."""
         return subprocess.run(
-            ["terraform", *arguments, "-no-color"],
+            ["terraform", *arguments],
             check=False,
             capture_output=True,
             text=True,
@@ -62,7 +62,8 @@ def environment() -> Mapping[str, str]:
         kept_at.mkdir(parents=True, exist_ok=True)
         # The copy has no lock file, without which Terraform would leave the cache alone.
         kept |= {"TF_PLUGIN_CACHE_DIR": str(kept_at), "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "1"}
-    return {**kept, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_REGISTRY_DISCOVERY_RETRY": "0"}
+    own = {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_CLI_ARGS": "-no-color", "TF_REGISTRY_DISCOVERY_RETRY": "0"}
+    return {**kept, **own}
 
 
 def reason(error: str) -> str:

@@ -22,7 +22,6 @@ from tests.lab.settings import FASTER, merged
 from tests.terraform.module import NoTerraform, Stack, copied
 
 EXAMPLE = "examples/new-vpc"
-CLUSTER = "example"  # the example's own default
 CIDR = "10.77.128.0/17"  # beside the subnets of the region's own groups
 # S3 Control is asked at ACCOUNT.HOST where the account is known, and the region's host is an address.
 PROVIDER = {
@@ -35,9 +34,11 @@ LAST_LINES = 40
 
 
 class Applied:
-    """The example in a folder of its own. Its state is there too, so an instance of this class is a user who has not left."""
+    """The example in a folder of its own, where its state is kept too."""
 
-    def __init__(self, region: FullRegion, root: Path) -> None:
+    BUCKET = "module.zookeeper.aws_s3_bucket.this[0]"  # what destroy leaves while something is in it
+
+    def __init__(self, region: FullRegion, root: Path, cluster: str) -> None:
         """Raises NotPossibleHere without Terraform or its AWS provider."""
         assert region.image is not None, "Terraform looks for an image"
         self.region = region
@@ -48,8 +49,10 @@ class Applied:
         except NoTerraform as error:
             raise NotPossibleHere(str(error)) from None
         aws = {"AWS_ACCESS_KEY_ID": ADMIN_KEY, "AWS_SECRET_ACCESS_KEY": ADMIN_SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
-        here = {"AWS_REGION": REGION, "AWS_ENDPOINT_URL": region.endpoint, "TF_VAR_cidr": CIDR}
-        self._stack = Stack(copy.folder, {**copy.environment, **aws, **here})
+        here = {"AWS_REGION": REGION, "AWS_ENDPOINT_URL": region.endpoint}
+        variables = {"TF_VAR_cluster": cluster, "TF_VAR_cidr": CIDR}
+        self._stack = Stack(copy.folder, {**copy.environment, **aws, **here, **variables})
+        self._name = f"zkboot-{cluster}"
         self._module: dict[str, Any] = {}
         self.change(settings=merged({"aws": {"endpoint_url": region.endpoint}, "zookeeper": {"heap": HEAP}}, FASTER))
         if region.no_volumes:
@@ -67,9 +70,16 @@ class Applied:
         """`terraform apply`; what it said."""
         return self._well("apply", "-auto-approve", "-input=false", *arguments)
 
-    def destroy(self) -> "subprocess.CompletedProcess[str]":
-        """`terraform destroy`, which may end with an error."""
-        return self._stack.run("destroy", "-auto-approve", "-input=false")
+    def destroyed(self) -> list[str]:
+        """`terraform destroy`; the addresses that it left. Raises LabError when it fails but for a bucket that is not empty."""
+        done = self._stack.run("destroy", "-auto-approve", "-input=false")
+        if done.stderr.count("Error: ") != done.stderr.count("BucketNotEmpty"):
+            raise LabError(f"terraform destroy failed ({done.returncode}):\n{done.stderr}")
+        return self.resources()
+
+    def resources(self) -> list[str]:
+        """The addresses in the state of what was made."""
+        return [address for address in self._well("state", "list").split() if ".data." not in f".{address}"]
 
     def plan(self, *arguments: str) -> dict[str, dict[str, Any]]:
         """What `terraform plan` would change: of each resource the attributes that are to be others, and what they are now."""
@@ -79,10 +89,6 @@ class Applied:
         return {
             address: differing(change) for address, change in changes.items() if change["actions"] not in (["no-op"], ["read"])
         }
-
-    def kept(self) -> list[str]:
-        """The addresses in the state."""
-        return self._well("state", "list").split()
 
     def output(self, name: str) -> Any:
         """Of the module."""
@@ -104,7 +110,7 @@ class Applied:
     @property
     def group(self) -> Group:
         """Once an instance of it was launched."""
-        return self.region.groups[GroupPlan(f"zkboot-{CLUSTER}", "").key]
+        return self.region.groups[GroupPlan(self._name, "").key]
 
     def _typed(self, command: list[str]) -> None:
         environment = {**os.environ, **self._stack.environment}

@@ -21,7 +21,7 @@ from tests.lab.full.metadata import InstanceMetadata, Switchboard
 from tests.lab.full.network import Bridge
 from tests.lab.group import Group, GroupPlan
 from tests.lab.iam import ACCOUNT, PARTITION
-from tests.lab.machines import Site
+from tests.lab.machines import Machine, Site
 from tests.lab.region import REGION, Region
 from tests.lab.settings import FASTER, merged
 from tests.lab.user_data import settings_in, user_data
@@ -55,6 +55,10 @@ class FullRegion(Region):
     def register(self, image: ec2.Image) -> str:
         """The image as an AMI of this region; its id."""
         return self.ec2.register(ec2_backends[ACCOUNT][REGION], image)
+
+    def image_of(self, machine: Machine) -> str:
+        """The id of the AMI that it was launched from."""
+        return str(self._instance(machine).image_id)
 
     def subnet(self) -> str:
         """One for builders."""
