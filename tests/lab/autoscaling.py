@@ -255,22 +255,22 @@ class AutoScaling:
                 self._waits.pop(state.instance.id, None)
 
     def _victim(self, staying: list[InstanceState]) -> InstanceState | None:
-        zones = Counter(state.availability_zone for state in staying)
         free = [state for state in staying if not state.protected_from_scale_in]
-        most = max((zones[state.availability_zone] for state in free), default=0)
+        if not free:
+            return None
+        zones = Counter(state.availability_zone for state in staying)
+        most = max(zones[state.availability_zone] for state in free)
         left = [state for state in free if zones[state.availability_zone] == most]
-        for policy in staying[0].auto_scaling_group.termination_policies:
+        for policy in free[0].auto_scaling_group.termination_policies:
             left = self._picked(policy, left)
-        return min(left, key=lambda state: state.instance.id, default=None)
+        return min(left, key=lambda state: str(state.instance.id))
 
     def _picked(self, policy: str, states: list[InstanceState]) -> list[InstanceState]:
         """Those that the policy ends first."""
-        if policy == "OldestLaunchTemplate":
-            rank = {state.instance.id: str(self._versions[state.instance.id]).zfill(9) for state in states}
-        else:
-            rank = {state.instance.id: state.instance.launch_time for state in states}
-        first = max(rank.values()) if policy == "NewestInstance" else min(rank.values(), default="")
-        return [state for state in states if rank[state.instance.id] == first]
+        by_version = policy == "OldestLaunchTemplate"
+        ranks: list[Any] = [self._versions[s.instance.id] if by_version else s.instance.launch_time for s in states]
+        first = max(ranks) if policy == "NewestInstance" else min(ranks)
+        return [state for state, rank in zip(states, ranks, strict=True) if rank == first]
 
     # Launch and end
 
