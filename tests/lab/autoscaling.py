@@ -151,16 +151,17 @@ class AutoScaling:
     def refresh(self, group: FakeAutoScalingGroup, preferences: Mapping[str, Any]) -> str:
         """StartInstanceRefresh; its id."""
         with self.lock:
-            if any(refresh.status == "InProgress" for refresh in self.refreshes_of(group.name)):
+            if any(refresh.status == "InProgress" for refresh in self.refreshes_of(group)):
                 raise AutoscalingClientError("InstanceRefreshInProgress", "An Instance Refresh is already in progress")
-            refresh = Refresh(group.name, preferences, staying_in(group), version_of(group), self._versions)
+            refresh = Refresh(group, preferences, staying_in(group), version_of(group), self._versions)
             self.refreshes.insert(0, refresh)
             self.tell(f"{group.name}: an instance refresh to version {version_of(group)} of its launch template")
         self.poke()
         return refresh.id
 
-    def refreshes_of(self, group: str) -> list[Refresh]:
-        return [refresh for refresh in self.refreshes if refresh.group == group]
+    def refreshes_of(self, group: FakeAutoScalingGroup) -> list[Refresh]:
+        """Newest first."""
+        return [refresh for refresh in self.refreshes if refresh.group is group]
 
     def _waiting(self, group: str, hook: str, instance_id: str) -> InstanceState:
         state = self.state_of(instance_id)
@@ -187,7 +188,7 @@ class AutoScaling:
             self._check_deadlines(state)
             self._proceed(state)
         staying = staying_in(group)
-        refresh = next(iter(self.refreshes_of(group.name)), None)
+        refresh = next(iter(self.refreshes_of(group)), None)
         if refresh and (old := refresh.due(staying, group.desired_capacity)):
             staying.remove(old)
             self._end(old, f"instance {old.instance.id} was taken out of service in response to an instance refresh.")
@@ -319,7 +320,7 @@ class AutoScaling:
         """The subnet whose zone holds the fewest instances that stay."""
         subnets = [group.ec2_backend.get_subnet(name.strip()) for name in (group.vpc_zone_identifier or "").split(",")]
         staying = staying_in(group)
-        going = [state for refresh in self.refreshes_of(group.name)[:1] for state in refresh.going(staying)]
+        going = [state for refresh in self.refreshes_of(group)[:1] for state in refresh.going(staying)]
         count = Counter(state.availability_zone for state in staying if state not in going)
         return min(subnets, key=lambda subnet: (count[subnet.availability_zone], subnet.availability_zone))
 

@@ -64,7 +64,7 @@ def steered(controller: AutoScaling) -> Iterator[None]:
         return ActionResult({"InstanceRefreshId": controller.refresh(group, response._get_params().get("Preferences", {}))})
 
     def refreshes(response: AutoScalingResponse) -> ActionResult:
-        mine = controller.refreshes_of(response._get_param("AutoScalingGroupName"))
+        mine = controller.refreshes_of(group_of(response.autoscaling_backend, response._get_param("AutoScalingGroupName")))
         return ActionResult({"InstanceRefreshes": [refresh.told() for refresh in mine]})
 
     gone = {"private_ip_address": None, "network_interfaces": [], "vpc_id": None, "subnet_id": None, "private_dns_name": ""}

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.autoscaling.models import InstanceState
+from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
 
 
 class Refresh:
@@ -22,7 +22,7 @@ class Refresh:
 
     def __init__(
         self,
-        group: str,
+        group: FakeAutoScalingGroup,
         preferences: Mapping[str, Any],
         staying: Sequence[InstanceState],
         wanted: int,
@@ -78,7 +78,7 @@ class Refresh:
         """As DescribeInstanceRefreshes does."""
         return {
             "InstanceRefreshId": self.id,
-            "AutoScalingGroupName": self.group,
+            "AutoScalingGroupName": self.group.name,
             "Status": self.status,
             "StartTime": self.began,
             "PercentageComplete": self.percentage,
