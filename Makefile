@@ -53,8 +53,8 @@ test: lint zookeeper ## Everything: lint, then all tests; ARGS="-k name" goes to
 	@$(RUN) pytest tests $(ARGS)
 
 .PHONY: test-long
-test-long: venv zookeeper ## Every scenario on real servers, for hours; ARGS="-k name" goes to pytest
-	@$(RUN) pytest tests/scenarios -m "long or not long" $(ARGS)
+test-long: venv zookeeper ## What make test leaves out for its time: every case on real servers, hours; ARGS="-k name" goes to pytest
+	@$(RUN) pytest tests -m long $(ARGS)
 
 .PHONY: soak
 soak: venv ## A million random schedules of the simulation, on all cores; goes on where it was stopped; ARGS="--count 50000"

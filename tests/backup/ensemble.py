@@ -8,7 +8,7 @@ from typing import Any
 from kazoo.client import KazooClient
 
 from tests.integration.aws import BUCKET, CLUSTER, Node
-from tests.integration.servers import IDENTITY, PASSWORD, Machine
+from tests.integration.servers import DEADLINE, IDENTITY, PASSWORD, Machine
 from zkboot import backups
 from zkboot.aws.backups import S3Backups
 from zkboot.aws.s3 import S3Store
@@ -85,7 +85,7 @@ def prove(machine: Machine) -> None:
 @contextmanager
 def client(machine: Machine) -> Iterator[KazooClient]:
     zk = KazooClient(f"{machine.address}:2181", timeout=10)
-    zk.start(20)
+    zk.start(DEADLINE)
     try:
         yield zk
     finally:

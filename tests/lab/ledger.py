@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from tests.lab.ensemble import QUIET
 from tests.lab.errors import LabError, NotReached
-from tests.lab.group import Group
+from tests.lab.group import DEADLINE, Group
 
 ROOT = "/ledger"
 PAUSE = 0.03  # seconds between writes
 ANSWER = 2.0  # seconds until a write without an answer is given up: its outcome is unknown, it is neither acknowledged nor lost
 SESSION = 4.0  # seconds
-READ_BACK = 60.0  # seconds in which every acknowledged write must have been read
+READ_BACK = 180.0  # seconds in which every acknowledged write must have been read
 
 
 class Event(NamedTuple):
@@ -77,7 +77,7 @@ class Ledger:
     def acknowledged(self) -> int:
         return len(self._acknowledged)
 
-    def wait_writing(self, deadline: float = 60.0) -> None:
+    def wait_writing(self, deadline: float = DEADLINE) -> None:
         """Until a write that begins from now on is acknowledged."""
         begun = self._now()
         self._wait(lambda: self._since(begun) >= 2, "the ledger's writes are acknowledged", deadline)
@@ -190,7 +190,7 @@ class Ledger:
         while time.monotonic() < deadline:
             client = KazooClient(",".join(self._hosts()), timeout=SESSION, logger=QUIET)
             try:
-                client.start(timeout=5)
+                client.start(timeout=15)
                 client.create_async(f"{ROOT}/{self.name}-read", makepath=True, sequence=True).get(timeout=10)
                 client.sync_async(ROOT).get(timeout=10)
                 return tuple(self._missing(client))

@@ -40,7 +40,7 @@ class Machine:
     """A machine of the lab. Its root folder keeps everything that it has, and after its end its logs."""
 
     PROGRAM = "tests.lab.machine"  # what it is while it is on; its argument is the root folder
-    SHUTDOWN_SECONDS = 15.0
+    SHUTDOWN_SECONDS = 60.0
 
     def __init__(self, site: Site) -> None:
         self.instance_id = site.instance_id
@@ -170,7 +170,8 @@ class Machine:
         """The init too: no new turn starts until `thaw_zkboot`."""
         assert self._init is not None
         processes.freeze([self._init.pid])
-        processes.freeze(self.zkboot_pids())
+        while moving := processes.moving(self.zkboot_pids()):  # one may have begun another before it stood still
+            processes.freeze(moving)
 
     def thaw_zkboot(self) -> None:
         assert self._init is not None
@@ -195,7 +196,7 @@ class Machine:
             text=True,
         )
 
-    def zkboot(self, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def zkboot(self, *arguments: str, timeout: float = 150.0) -> subprocess.CompletedProcess[str]:
         """`zkboot ARGUMENTS` typed on this machine; standard error is part of `stdout`."""
         process = self.start_zkboot(*arguments)
         try:

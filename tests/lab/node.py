@@ -2,6 +2,7 @@
 
 ZKBOOT_LAB_CLOCK_OFFSET  seconds by which zkboot's wall clock is off
 ZKBOOT_LAB_BOOT          this boot's id (the kernel's is the same for all machines, and survives their reboots)
+ZKBOOT_LAB_JOURNAL       the socket that takes what zkboot says to the journal
 ZKBOOT_LAB_STEP          `WHEN:STEP:WHAT` with before|after, the step's name, and kill|exit|pause|power: happens once
 """
 
@@ -23,6 +24,10 @@ def main() -> int | None:
             return os.environ["ZKBOOT_LAB_BOOT"]
 
     zkboot.clock.NodeClock = MachineClock
+    if "ZKBOOT_LAB_JOURNAL" in os.environ:
+        import zkboot.figures
+
+        zkboot.figures.JOURNAL = os.environ["ZKBOOT_LAB_JOURNAL"]
     if "ZKBOOT_LAB_STEP" in os.environ:
         interrupt(os.environ["ZKBOOT_LAB_STEP"])
     from zkboot.__main__ import main as zkboot_main

@@ -34,7 +34,7 @@ from tests.lab.corrections import corrected
 from tests.lab.errors import LabError, NotReached
 from tests.lab.faults import Fault
 from tests.lab.gateway import Gateway
-from tests.lab.group import BUCKET, Group, GroupPlan
+from tests.lab.group import BUCKET, DEADLINE, Group, GroupPlan
 from tests.lab.iam import ACCOUNT, ADMIN_KEY, ADMIN_SECRET, PARTITION
 from tests.lab.imds import Imds, Service, Tree
 from tests.lab.machines import CHECKOUT, Machine, Site
@@ -372,7 +372,7 @@ class Region:
     def tell(self, sentence: str) -> None:
         self.story.append((time.monotonic() - self._began, sentence))
 
-    def wait_until(self, condition: Callable[[], object], what: str, deadline: float = 60.0) -> Any:
+    def wait_until(self, condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> Any:
         """The condition's first true value. Raises NotReached after `deadline` seconds, with each machine's last sentences."""
         until = time.monotonic() + deadline
         while not (value := condition()):

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from tests.lab.group import Group
+from tests.lab.group import DEADLINE, Group
 from tests.lab.ledger import Ledger
 from tests.lab.machines import CHECKOUT, MARKER, Machine
 from tests.lab.region import BUCKET, Region
 from zkboot.model import Holds
 
-LONG = 240.0  # seconds: deadline of what takes several generations, or many machines; no story rests on it
+LONG = 400.0  # seconds: deadline of what takes several generations, or many machines; no story rests on it
 
 
 # --- the ledger
@@ -24,7 +24,7 @@ LONG = 240.0  # seconds: deadline of what takes several generations, or many mac
 def every_write_kept(zk: Group) -> Iterator[Ledger]:
     """Writes go on during the block, which begins once they are acknowledged; each acknowledged one is read back at its end."""
     with Ledger(zk) as ledger:
-        ledger.wait_writing(120)
+        ledger.wait_writing()
         yield ledger
     assert ledger.report is not None
     assert ledger.report.lost == (), f"{len(ledger.report.lost)} of {ledger.report.acknowledged} acknowledged writes are lost"
@@ -84,13 +84,13 @@ def count_said(machine: Machine, pattern: str) -> int:
     return sum(bool(re.search(pattern, line)) for line in machine.log().splitlines())
 
 
-def hear(machine: Machine, pattern: str, region: Region, deadline: float = 90.0) -> str:
+def hear(machine: Machine, pattern: str, region: Region, deadline: float = DEADLINE) -> str:
     """Wait until the machine has said it, ever; returns the last such line."""
     return str(region.wait_until(lambda: machine.said(pattern), f"{machine} says /{pattern}/", deadline))
 
 
 @contextmanager
-def says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.0) -> Iterator[None]:
+def says(region: Region, pattern: str, *machines: Machine, deadline: float = DEADLINE) -> Iterator[None]:
     """Each of the machines says it anew, during the block or after it."""
     before = {machine.instance_id: count_said(machine, pattern) for machine in machines}
     yield
@@ -103,7 +103,7 @@ def says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.
 
 
 @contextmanager
-def one_says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.0) -> Iterator[None]:
+def one_says(region: Region, pattern: str, *machines: Machine, deadline: float = DEADLINE) -> Iterator[None]:
     """At least one of the machines says it anew, during the block or after it."""
 
     def count() -> int:
@@ -151,6 +151,11 @@ def return_disk(machine: Machine) -> None:
     volume = machine.root / "vol"
     shutil.rmtree(volume)
     (machine.root / "vol.hidden").rename(volume)
+
+
+def serves_again(zk: Group, machine: Machine, before: int) -> None:
+    """Wait until another server than that process serves on it."""
+    zk.wait_until(lambda: machine.server_pid not in (0, before) and machine.answer(), f"{machine} serves again")
 
 
 def newest(zk: Group) -> Machine:

@@ -14,6 +14,7 @@ from moto.core.types import Base64EncodedString
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance
 from moto.iam.models import iam_backends
+from moto.logs.models import logs_backends
 
 from tests.lab.full import cgroups, ec2, loop
 from tests.lab.full.machine import FullMachine
@@ -68,7 +69,9 @@ class FullRegion(Region):
 
     def _launch_template(self, plan: GroupPlan, role: str) -> dict[str, Any]:
         assert self.image is not None, "a group needs an image"
-        aws = {"bucket": plan.bucket, "region": plan.aws_region, "endpoint_url": self.endpoint}
+        log_group = f"/zkboot/{plan.cluster}"
+        logs_backends[ACCOUNT][plan.aws_region].create_log_group(log_group, {})
+        aws = {"bucket": plan.bucket, "region": plan.aws_region, "endpoint_url": self.endpoint, "log_group": log_group}
         devices = [ROOT_DEVICE] if self.no_volumes else [ROOT_DEVICE, DATA_DEVICE]
         node = {} if self.no_volumes else {"volume": "/var/lib/zookeeper"}
         own = {"cluster": plan.cluster, "aws": aws, "node": node, "zookeeper": {"heap": HEAP}}
