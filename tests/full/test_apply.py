@@ -48,8 +48,11 @@ def test_apply_serve_scale_plan_and_destroy(full_region: FullRegion, stack: Call
         applied.scale_by_hand(3)
         zk.wait_serving(3, FRESH)
     assert applied.plan() == {}, "scaled by hand, and a plan does not take that back"
+    logs = full_region.client("logs")
     for machine in zk.living:
-        assert hear(machine, r"serving as \w+, server \d of 3", full_region)
+        assert hear(machine, r"serving as \w+, server \d", full_region)
+        own = {"logGroupName": "/zkboot/orders", "logStreamNamePrefix": f"{machine.instance_id}/"}
+        assert zk.wait_until(lambda own=own: logs.describe_log_streams(**own)["logStreams"], "it ships its journal")
     assert not full_region.gateway.refused, "the policy that Terraform attaches is enough"
     arn = zk.asg.arn
     applied.change(termination_timeout=600)
@@ -74,9 +77,14 @@ def test_a_later_apply_meets_what_destroy_left_and_asks(full_region: FullRegion,
     applied.apply()
     zk.wait_until(lambda: len(zk.living) == 3, "three instances are launched")
     for machine in zk.living:
-        hear(machine, r"halted: ", full_region, LONG)
+        hear(machine, r"halted: the record of cluster later belongs to .*/vpc-.*`zkboot adopt`", full_region, LONG)
     assert record(zk) == before
     assert left.keys() <= full_region.objects("", zk.plan.bucket).keys(), "nothing is emptied"
+    done = zk.living[0].zkboot("adopt", "--confirm", "later", timeout=LONG)
+    assert done.returncode == 0, done.stdout
+    for machine in zk.living:
+        hear(machine, r"halted: too few voters of cluster later remain .*`zkboot create --accept-data-loss`", full_region, LONG)
+    assert record(zk)["generation"] == before["generation"] and left.keys() <= full_region.objects("", zk.plan.bucket).keys()
     applied.change(bucket={"force_destroy": True})
     applied.apply()
     assert applied.destroyed() == []

@@ -30,6 +30,8 @@ PROVIDER = {
     "skip_requesting_account_id": True,
     "s3_use_path_style": True,
 }
+STACK = "stack"  # the folder of a lab's own, in its region's
+TYPED = "typed.json"  # how to type in another terminal what is typed here
 LAST_LINES = 40
 
 
@@ -53,6 +55,7 @@ class Applied:
         variables = {"TF_VAR_cluster": cluster, "TF_VAR_cidr": CIDR}
         self._stack = Stack(copy.folder, {**copy.environment, **aws, **here, **variables})
         self._name = f"zkboot-{cluster}"
+        (root / TYPED).write_text(json.dumps({"folder": str(copy.folder), "environment": {**aws, **here, **variables}}))
         self._module: dict[str, Any] = {}
         self.change(settings=merged({"aws": {"endpoint_url": region.endpoint}, "zookeeper": {"heap": HEAP}}, FASTER))
         if region.no_volumes:

@@ -13,7 +13,7 @@ from tests.demo.narrator import Narrator
 from tests.demo.witness import SHORT, Witness
 from tests.lab.errors import LabError, NotPossibleHere
 from tests.lab.full import image
-from tests.lab.full.apply import Applied
+from tests.lab.full.apply import STACK, Applied
 from tests.lab.full.region import FullRegion
 from tests.lab.full.stories import STORIES, Story
 from tests.lab.group import Group
@@ -21,7 +21,6 @@ from tests.lab.machines import CHECKOUT
 from tests.lab.settings import FASTER
 from tests.scenarios.story import created_once, every_write_kept
 
-STACK = "stack"  # the name of the story that Terraform alone can tell
 PYTHON = sys.executable.removeprefix(f"{CHECKOUT}/")
 LOOK_EVERY = 0.3  # seconds
 FRESH = 240.0  # seconds in which three instances must serve
@@ -77,7 +76,7 @@ class Telling:
 
     def copied(self) -> Applied | None:
         try:
-            return Applied(self.region, self.region.path / "stack", "zk")
+            return Applied(self.region, self.region.path / STACK, "zk")
         except NotPossibleHere as error:
             self.narrator.failed(f"NOT PROVED: what Terraform makes; the group is the lab's own: {error}")
             return None
@@ -172,6 +171,11 @@ class Telling:
             ("  less /var/log/cloud-init-output.log", "how it came up"),
             ("  journalctl -u zkboot-recover", "how it is kept"),
             (f"{PYTHON} -m tests.lab.full region scale 5", "see the ensemble grow, here; region --help lists what else there is"),
+            *(
+                [(f"{PYTHON} -m tests.lab.full stack apply -var desired_capacity=5", "the same by Terraform")]
+                if self.stack
+                else []
+            ),
             ("make lab-down", "the end of it all, as Ctrl-C here"),
         ):
             self.narrator.command(command, what)
