@@ -16,7 +16,9 @@ from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.lab.region import Region
 from tests.scenarios.story import delete_record, put_record, record
-from tests.terraform.alarms import alarms
+from tests.terraform.alarms import alarms, boot_failed
+from zkboot.metrics import METRICS
+from zkboot.settings_keys import Timing
 
 ALARMS = alarms()
 LONGEST = max(alarm.minutes for alarm in ALARMS.values())
@@ -96,6 +98,7 @@ def test_while_all_is_well_none_rings(zk: Group, lines: Lines) -> None:
         told = lines.newest[machine.instance_id]
         assert (told["Quorum"], told["Halted"], told["ZxidLag"], told["Decision"]) == (1, 0, 0, "healthy")
         assert told["Znodes"] > 0 and "Tolerance" not in told
+    assert {name for told in lines.newest.values() for name in told} >= METRICS.keys() - {"Latency"}
 
 
 def test_a_new_leader_tells_what_the_old_one_did(zk: Group, lines: Lines) -> None:
@@ -147,6 +150,23 @@ def test_a_person_must_decide(zk: Group, lines: Lines) -> None:
     zk.wait_serving(3)
     assert record(zk)["state"] == "created"
     assert ringing(zk, lines) == set()
+
+
+def test_an_instance_does_not_come_to_serve(zk: Group) -> None:
+    alarm = boot_failed(Timing().bootstrap_timeout)
+
+    def figures() -> tuple[int, int]:
+        return zk.asg.desired_capacity, sum(zk.region.lifecycle(machine) == "InService" for machine in zk.living)
+
+    assert not alarm.rings([figures()] * alarm.minutes)
+    zk.region.no_capacity("a", "b", "c")
+    zk.scale(4)
+    assert alarm.rings([figures()] * alarm.minutes)
+    assert not alarm.rings([(3, 3), *[figures()] * (alarm.minutes - 1)]), "a boot has its time"
+    assert alarm.rings([None] * alarm.minutes)
+    zk.scale(3)
+    zk.region.no_capacity()
+    zk.wait_serving(3)
 
 
 def test_a_disk_fills(zk: Group, lines: Lines) -> None:

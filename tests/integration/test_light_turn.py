@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -181,7 +182,7 @@ def test_a_healthy_node_needs_no_aws_and_no_dear_import(node: Node, tree: dict[s
 
 
 def test_its_figures_are_one_line_to_the_journal_and_as_light(node: Node, tmp_path: Path) -> None:
-    node.leave("state/state.json", me=["i-1", ADDRESS, "eu-west-1a", ["1", "eu-west-1", "vpc-1", "zk"]])
+    node.leave("state/state.json", me=["i-1", node.address, "eu-west-1a", ["1", "eu-west-1", "vpc-1", "zk"]])
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
         path = f"{folder}/journal"  # pytest's own folders are too deep for a socket's name
         journal.bind(path)
@@ -215,7 +216,7 @@ def test_its_figures_are_one_line_to_the_journal_and_as_light(node: Node, tmp_pa
 
 
 def test_a_journal_that_is_full_keeps_no_turn_waiting(node: Node, tmp_path: Path) -> None:
-    node.leave("state/state.json", me=["i-1", ADDRESS, "eu-west-1a", ["1", "eu-west-1", "vpc-1", "zk"]])
+    node.leave("state/state.json", me=["i-1", node.address, "eu-west-1a", ["1", "eu-west-1", "vpc-1", "zk"]])
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
         journal.bind(f"{folder}/journal")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other, pytest.raises(BlockingIOError):

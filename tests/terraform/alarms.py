@@ -3,6 +3,7 @@
 "Embedded metric format specification", and "Using Amazon CloudWatch alarms" with its part on missing data, in the User Guide.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -48,6 +49,28 @@ class Alarm(NamedTuple):
     def _breaches(self, cluster: str, minute: Iterable[Document]) -> bool:
         found = [value for document in minute for value in values(document, cluster, self.metric)]
         return not found or COMPARISONS[self.comparison](float(STATISTICS[self.statistic](found)), self.threshold)
+
+
+class BootFailed(NamedTuple):
+    """Of the group's own figures, each minute: how many instances are desired, and how many in service."""
+
+    minutes: int
+
+    def rings(self, figures: Sequence[tuple[int, int] | None]) -> bool:
+        assert len(figures) >= self.minutes
+        return all(figure is None or figure[0] - figure[1] > 0 for figure in figures[-self.minutes :])
+
+
+def boot_failed(timeout: float) -> BootFailed:
+    """With a boot that may take `timeout` seconds."""
+    resource = resources()["aws_cloudwatch_metric_alarm.boot_failed"]
+    (query,) = resource["metric_query"]
+    names = str(resource["dynamic"])
+    written = (query["expression"], resource["comparison_operator"], resource["threshold"], resource["treat_missing_data"])
+    assert written == ("desired - serving", "GreaterThanThreshold", 0, "breaching"), "the alarm has changed its form"
+    assert "GroupDesiredCapacity" in names and "GroupInServiceInstances" in names
+    assert resource["evaluation_periods"] == "${ceil(local.bootstrap_timeout / 60)}"
+    return BootFailed(math.ceil(timeout / 60))
 
 
 def alarms() -> dict[str, Alarm]:
