@@ -115,6 +115,15 @@ COMMANDS = {
         "between them. What is found whole is marked as verified; what is not is named, with the offset.",
         "zkboot verify 20261122T104700Z",
     ),
+    "restore": Help(
+        "a person's way back: go on from a backup",
+        "The backup is verified, if it never was. Then every living member stops and reports, this node seeds the next\n"
+        "generation from the backup, which is verified once more as it is unpacked beside the data, and the others join it.\n"
+        "What the members held is kept in their archives. Without a name it is the newest that is not known to be damaged.\n"
+        "Another cluster's backups lie under another backup.prefix; one is taken in with --adopt-cluster-id, and the ensemble\n"
+        "keeps its own id. Asks for the cluster's name.",
+        "zkboot restore --before 2026-11-22T10:47:00Z",
+    ),
     "logs": Help(
         "read the ensemble's story: the logs of all its instances, in the order of time",
         "What zkboot, the servers and cloud-init say on every instance, and the trouble of everything else there, from the log\n"
@@ -131,7 +140,7 @@ COMMANDS = {
     ),
     "version": Help("show the version", "", "zkboot version"),
 }
-LATER = ("restore", "pause", "resume")
+LATER = ("pause", "resume")
 
 
 class Ended(BaseException):
@@ -245,9 +254,15 @@ def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
         which = parser.add_mutually_exclusive_group()
         which.add_argument("name", metavar="NAME", nargs="?", help="as zkboot backups lists it")
         which.add_argument("--latest", action="store_true", help="the newest one, as without a name")
+    if name == "restore":
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("name", metavar="NAME", nargs="?", help="as zkboot backups lists it")
+        which.add_argument("--latest", action="store_true", help="the newest one, as without a name")
+        which.add_argument("--before", metavar="TIME", help="the newest that was whole by then, such as 2026-11-22T10:47:00Z")
+        parser.add_argument("--adopt-cluster-id", action="store_true", help="also the backup of another cluster")
     if name == "logs":
         _add_logs(parser)
-    if name not in ("reseed", "create", "adopt"):
+    if name not in ("reseed", "restore", "create", "adopt"):
         return
     parser.add_argument("--confirm", metavar="CLUSTER", default="", help="the cluster's name, instead of typing it when asked")
     if name == "adopt":

@@ -104,6 +104,19 @@ def adopt(options: argparse.Namespace) -> int:
     return DONE
 
 
+def restore(options: argparse.Namespace) -> int:
+    from zkboot import restores
+    from zkboot.aws.backups import S3Backups
+
+    settings = load(options.config, options.set)
+    if options.abort:
+        return _replace(options, "restore", "")
+    asked = restores.Asked(options.name, restores.instant_of(options.before), options.adopt_cluster_id)
+    chosen = restores.choose(world(settings), S3Backups(settings), settings, asked, _speaker(options))
+    _confirm(options, settings, f"stops every member and goes back to 0x{chosen.manifest.last:x}, {chosen.told}")
+    return _loop(options, lambda w, s, tell: restores.restore(w, s, tell, chosen, options.replace_live), _patience)
+
+
 def _replace(options: argparse.Namespace, command: str, effect: str) -> int:
     from zkboot import commands
 
@@ -222,14 +235,22 @@ def timers(options: argparse.Namespace) -> int:
 
 
 def world(settings: Settings) -> "World":
-    """The world of this node: AWS, the server, the disk and the clock."""
+    """The world of this node: AWS, the server, the disk, the clock and the backups."""
+    from zkboot.aws.backups import S3Backups
     from zkboot.aws.group import AutoScaling, node_metadata
     from zkboot.aws.s3 import S3Store
+    from zkboot.backup.restore import NodeBackups
     from zkboot.world import World
     from zkboot.zookeeper.disk import NodeDisk
     from zkboot.zookeeper.server import NodeServer
 
-    metadata = node_metadata(settings)
+    metadata, store = node_metadata(settings), S3Backups(settings)
+
+    def copy(tell: Callable[[str], None]) -> None:
+        from zkboot import backups
+
+        backups.typed(world(settings), store, settings, tell)
+
     return World(
         store=S3Store(settings),
         group=AutoScaling(settings, metadata),
@@ -237,6 +258,7 @@ def world(settings: Settings) -> "World":
         server=NodeServer(settings),
         disk=NodeDisk(settings),
         clock=NodeClock(),
+        backups=NodeBackups(store, settings, copy),
     )
 
 

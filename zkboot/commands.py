@@ -1,4 +1,4 @@
-"""A person's commands: `reseed`, `create --accept-data-loss`, `adopt`, and their withdrawal.
+"""A person's commands: `reseed`, `restore`, `create --accept-data-loss`, `adopt`, and their withdrawal.
 
 Each writes its intent into the record by compare-and-set; every living member that reads it stops, promises to stay
 stopped and reports, and
@@ -8,8 +8,8 @@ does nothing else until the intent is carried out or withdrawn. It goes on once 
 import uuid
 
 from zkboot import record as records
-from zkboot.actions import Act, id_of, next_generation, password, put_report, put_secrets, replace_record
-from zkboot.errors import FAILED, Halted, ZkbootError
+from zkboot.actions import Act, id_of, next_generation, password, put_report, put_secrets, replace_record, restoring
+from zkboot.errors import FAILED, Halted, Stale, ZkbootError
 from zkboot.model import (
     Action,
     Change,
@@ -33,7 +33,7 @@ from zkboot.policy import ACCEPTED
 from zkboot.reconcile import Say, Turn, bootstrap, turn
 from zkboot.settings import Settings
 from zkboot.steps import step
-from zkboot.words import Words
+from zkboot.words import Words, rank
 from zkboot.world import View, World
 from zkboot.zookeeper.zoo_cfg import super_digest
 
@@ -46,29 +46,33 @@ class Refused(ZkbootError):
     exit_code = FAILED
 
 
-def replace(world: World, settings: Settings, say: Say, command: str, live: bool) -> int:
-    """Carry out `reseed` or `create` from this node: intent, all stop, next generation with this node as its seed.
+def replace(world: World, settings: Settings, say: Say, command: str, live: bool, source: str = "") -> int:
+    """Carry out `reseed`, `restore` (of the backup `source`) or `create` from this node: intent, all stop, next generation with
+    this node as its seed.
 
     Raises Refused before anything was changed, Halted when members do not follow in time.
     """
     found = observe(world, settings, Notes(world))
-    record = intend(world, settings, found, command, live)
-    follow(world, settings, say, record)
+    record = intend(world, settings, found, command, live, source)
+    latest = follow(world, settings, say, record)
+    if source:
+        say(latest._replace(sentence=given_up(world, latest, source)))
     name_seed(world, settings, record)
     return bootstrap(world, settings, say)
 
 
-def intend(world: World, settings: Settings, found: Seen, command: str, live: bool) -> Record:
+def intend(world: World, settings: Settings, found: Seen, command: str, live: bool, source: str) -> Record:
     """The record with this command's intent in it, written now or found standing."""
     seen = found.observation
     record, quorum, me = known_record(found), seen.quorum, seen.me.instance_id
     if record.intent is not None:
-        if (record.intent.command, record.intent.instance_id) == (command, me):
+        if (record.intent.command, record.intent.instance_id, record.intent.source) == (command, me, source):
             if isinstance(quorum, Quorum):
                 wake(world, settings, found, quorum)
             return record
+        of = f" of {record.intent.source}" if record.intent.source else ""
         raise Refused(
-            f"`{record.intent.command}` from {record.intent.instance_id} stands in the record already; "
+            f"`{record.intent.command}`{of} from {record.intent.instance_id} stands in the record already; "
             "finish it there, or withdraw it with `--abort`"
         )
     if isinstance(quorum, Quorum) and not live:
@@ -87,8 +91,13 @@ def intend(world: World, settings: Settings, found: Seen, command: str, live: bo
         )
     group = Words(seen).group
     with step("intend"):
-        intent = Intent(command, me, "", group.date if group else 0.0)
-        record, _ = records.replace(world.store, settings.cluster, record._replace(intent=intent), found.etag)
+        intent = Intent(command, me, source, group.date if group else 0.0)
+        try:
+            record, _ = records.replace(world.store, settings.cluster, record._replace(intent=intent), found.etag)
+        except Stale as error:
+            raise Refused(
+                f"nothing was done, as another node wrote the record this moment: run the command again ({error})"
+            ) from error
     if isinstance(quorum, Quorum):
         wake(world, settings, found, quorum)
     return record
@@ -111,25 +120,28 @@ def wake(world: World, settings: Settings, found: Seen, quorum: Quorum) -> None:
         )
 
 
-def follow(world: World, settings: Settings, say: Say, record: Record) -> None:
-    """Turns until each living member has stopped and reported; says who has not."""
+def follow(world: World, settings: Settings, say: Say, record: Record) -> Turn:
+    """Turns until each living member has stopped and reported; says who has not. The last turn."""
     end = world.clock.monotonic() + settings.timing.bootstrap_timeout
     while True:
         latest = turn(world, settings)
         missing = missing_members(latest, record)
-        text = (
-            f"waiting: {', '.join(missing)} have not stopped and reported yet"
-            if missing
-            else "every living member has stopped and reported"
-        )
-        say(latest._replace(sentence=text))
+        say(latest._replace(sentence=following(missing)))
         if missing == []:
-            return
+            return latest
         if world.clock.monotonic() >= end:
             raise Halted(
                 f"{', '.join(missing or ['unknown members'])} did not stop; terminate them, or withdraw the command with --abort"
             )
         world.clock.sleep(settings.timing.turn_pause)
+
+
+def following(missing: list[str] | None) -> str:
+    if missing is None:
+        return "waiting: it is not known yet who has stopped and reported"
+    if missing:
+        return f"waiting: {', '.join(missing)} have not stopped and reported yet"
+    return "every living member has stopped and reported"
 
 
 def missing_members(latest: Turn, record: Record) -> list[str] | None:
@@ -163,15 +175,32 @@ def name_seed(world: World, settings: Settings, intended: Record) -> None:
     act = acting(world, settings, found)
     with step("report joining"):
         put_report(world, settings, seen, act.words, Holds.JOINING)
-    reseeds = command == "reseed"
-    new = next_generation(act, State.RESEEDING if reseeds else State.CREATING, "" if reseeds else ACCEPTED)
+    if command == "restore":
+        new = restoring(act, world.backups.backup(record.intent.source), record.intent.source)
+    elif command == "reseed":
+        new = next_generation(act, State.RESEEDING, "")
+    else:
+        new = next_generation(act, State.CREATING, ACCEPTED)
     replace_record(act, new, "name seed")
+
+
+def given_up(world: World, latest: Turn, source: str) -> str:
+    """What the members hold that the backup does not."""
+    backup, seen = world.backups.backup(source), latest.observation
+    assert seen is not None
+    words = Words(seen)
+    held = [(r.instance_id, r.data) for i in words.living if (r := words.reports.get(i)) is not None]
+    newer = [f"{i} ({data.zxid:#x})" for i, data in held if data is not None and rank(data) > (backup.epoch, backup.zxid)]
+    if not newer:
+        return f"restoring {backup.name}, up to {backup.zxid:#x}: no living member holds more"
+    kept = "kept in their archives, and not in the ensemble from now on"
+    return f"restoring {backup.name}, up to {backup.zxid:#x}: what {', '.join(newer)} hold beyond that is {kept}"
 
 
 def acting(world: World, settings: Settings, found: Seen) -> Act:
     """What the actions work with, for a command instead of a turn."""
     seen = found.observation
-    return Act(world, settings, seen, Words(seen), found.etag, Decision(1, Action.OBEY, ""), lambda: None)
+    return Act(world, settings, seen, Words(seen), found.etag, Decision(1, Action.OBEY, ""), lambda text: None)
 
 
 def abort(world: World, settings: Settings) -> str:

@@ -101,7 +101,7 @@ def carry_out(world: World, settings: Settings, notes: Notes, found: Seen, decis
         notes.state["restarts"] = seen.restarts + 1
         notes.save()
     told = Turn(seen, decision, decision.reason)
-    sentence = act(Act(world, settings, seen, words, found.etag, decision, lambda: say(told)))
+    sentence = act(Act(world, settings, seen, words, found.etag, decision, lambda text: say(told._replace(sentence=text))))
     if seen.taken is True and decision.action not in (Action.LET_GO, Action.LEAVE):
         keep_waiting(world, settings)
     if decision.action is Action.HEALTHY:

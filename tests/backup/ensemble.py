@@ -1,6 +1,6 @@
 """Real servers beside one lab region, and a backup of them as one of the region's nodes makes it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from zkboot.aws.backups import S3Backups
 from zkboot.aws.s3 import S3Store
 from zkboot.backup import catalogue, verify
 from zkboot.backup.manifest import Manifest
+from zkboot.backup.restore import NodeBackups
 from zkboot.clock import NodeClock
 from zkboot.settings_keys import Backup, Settings
 from zkboot.world import World
@@ -32,8 +33,12 @@ class Place:
         )
         self.store = S3Backups(self.settings)
         self.said: list[str] = []
-        self.world = World(S3Store(self.settings), aws.autoscaling, aws.metadata, machine.server, machine.disk, NodeClock())
+        store, backups = S3Store(self.settings), NodeBackups(self.store, self.settings, self.copy)
+        self.world = World(store, aws.autoscaling, aws.metadata, machine.server, machine.disk, NodeClock(), backups)
         self._admin = aws.region.client("s3")
+
+    def copy(self, tell: Callable[[str], None]) -> None:
+        backups.typed(self.world, self.store, self.settings, tell)
 
     def typed(self) -> None:
         backups.typed(self.world, self.store, self.settings, self.said.append)

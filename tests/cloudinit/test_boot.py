@@ -8,10 +8,8 @@ from tests.cloudinit.members import LET_IN, OVERTAKEN, end_of, server_id, three_
 from tests.cloudinit.story import any_of, hold_to, log_of, may, says
 from tests.lab.group import Group
 from tests.lab.region import Region
+from tests.lab.settings import PATIENT
 from tests.scenarios.story import serves_again
-
-# An election, or a start that is given up, for no reason but a busy machine would be another story.
-PATIENT = {"zookeeper": {"sync_limit": 20}, "timing": {"start_limit": 120, "ask_timeout": 5}}
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from tests.lab import ensemble
 from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.lab.region import BUCKET, Region
+from tests.lab.settings import PATIENT
 from tests.scenarios.story import LONG, created_once, delete_record, every_write_kept, hear, nobody_serves, put_record, record
 
 CONFIRM = ("--confirm", "zk")
@@ -74,7 +75,7 @@ def test_create_after_all_disks_are_lost_begins_an_empty_generation(region: Regi
 
 
 def test_an_ensemble_that_others_built_is_adopted_one_member_after_the_other(region: Region) -> None:
-    zk = region.group(3)
+    zk = region.group(3, settings=PATIENT)
     zk.wait_serving(3)
     forget_zkboot(zk)
     with every_write_kept(zk):
