@@ -123,7 +123,7 @@ def report_membership(world: World, settings: Settings, seen: Observation, words
 
 
 def hook_to_keep(settings: Settings, words: Words, decision: Decision) -> str:
-    """The hook whose time must not end now: the group would end an instance that cannot go yet, or one with data, not yet let in."""
+    """The hook whose time must not end now: the group would end an instance that cannot go yet, or has data and is not let in."""
     seen, group = words.seen, words.group
     if seen.taken is True:
         return "" if decision.action in (Action.LET_GO, Action.LEAVE) else settings.aws.termination_hook
