@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tests.sim import backups
 from tests.sim.faults import Faults
 from tests.sim.simulation import Simulation
 from zkboot import commands
@@ -20,7 +21,16 @@ ODDS = {
     "dies joining": (0.0, 0.0, 0.2),
 }
 MOST_FAULTS = 8
-PARTS = (*(f"fault {number}" for number in range(MOST_FAULTS)), *ODDS, "dropped", "slow", "unknown to EC2", "reused addresses")
+BACKED_UP = 3  # one in so many schedules has backups
+PARTS = (
+    *(f"fault {number}" for number in range(MOST_FAULTS)),
+    *ODDS,
+    "dropped",
+    "slow",
+    "unknown to EC2",
+    "reused addresses",
+    "backups",
+)
 
 
 class Outcome(NamedTuple):
@@ -55,6 +65,8 @@ class Chaos:
         sim.fleet.reuse = bool(reused) and "reused addresses" not in self.left_out
         if unknown and "unknown to EC2" not in self.left_out:
             sim.fleet.delay = lambda: sim.random.random() * unknown
+        if self.seed % BACKED_UP == 0 and "backups" not in self.left_out:
+            backups.keep(sim, random.Random(f"backups {self.seed}"))
         if choice((True, True, False)):
             sim.run(60, sim.settled)
         few = choice((False, True))  # only what takes a quorum away, again and again

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.sim.aws import Machine
+from tests.sim.backups import NodeBackups
 from tests.sim.engine import Fiber, Killed
 from tests.sim.ensemble import Lost, Process, Refused, State
 from tests.sim.files import Files, NodeDisk
@@ -44,7 +45,8 @@ class Node:
         self.said = ""
         self.disk = NodeDisk(self.files, machine.address, self.point)
         self.link = Link(self)
-        self.world = World(self.link, self.link, self.link, self.link, self.disk, self.link)
+        self.backups = NodeBackups(self, self.link.asked)
+        self.world = World(self.link, self.link, self.link, self.link, self.disk, self.link, self.backups)
 
     @property
     def id(self) -> str:
@@ -73,7 +75,7 @@ class Link:
     def __init__(self, node: Node) -> None:
         self._node, self._sim = node, node.sim
 
-    def _aws(self, name: str) -> None:
+    def asked(self, name: str) -> None:
         self._node.point(name)
         if not self._node.aws:
             raise UnknownFact(f"{name}: timeout")
@@ -90,11 +92,11 @@ class Link:
     # --- Store
 
     def get(self, key: str) -> Stored | None:
-        self._aws(f"get {key}")
+        self.asked(f"get {key}")
         return self._sim.bucket.get(key)
 
     def put(self, key: str, body: bytes, match: str | None) -> str:
-        self._aws(f"put {key}")
+        self.asked(f"put {key}")
         if self._sim.chance("stale"):
             self._node.tell(f"stands still before its write of {key}")
             self._sim.hold(self._node, self._sim.random.choice((3.0, 12.0, 40.0)))
@@ -106,15 +108,15 @@ class Link:
         return etag
 
     def list(self, prefix: str) -> tuple[Listed, ...]:
-        self._aws(f"list {prefix}")
+        self.asked(f"list {prefix}")
         return self._sim.bucket.list(prefix)
 
     def secret(self, name: str) -> str | None:
-        self._aws(f"secret {name}")
+        self.asked(f"secret {name}")
         return self._sim.bucket.secret(name)
 
     def create_secret(self, name: str, value: str) -> bool:
-        self._aws(f"create secret {name}")
+        self.asked(f"create secret {name}")
         made = self._sim.bucket.create_secret(name, value)
         self._answer(f"create secret {name}")
         return made
@@ -122,11 +124,11 @@ class Link:
     # --- GroupApi
 
     def describe(self, instance_ids: frozenset[str]) -> model.Group:
-        self._aws("describe")
+        self.asked("describe")
         return self._sim.fleet.describe(self._node.id, instance_ids)
 
     def complete(self, hook: str) -> bool:
-        self._aws(f"complete {hook}")
+        self.asked(f"complete {hook}")
         completed = self._sim.fleet.complete(self._node.id, hook)
         if completed:
             self._node.tell(f"hook {hook} completed")
@@ -136,7 +138,7 @@ class Link:
         return completed
 
     def heartbeat(self, hook: str) -> None:
-        self._aws("heartbeat")
+        self.asked("heartbeat")
 
     def activity(self) -> str:
         return ""
@@ -208,7 +210,7 @@ class Link:
         self._answer("reconfigure")
         return self._serving(address).committed
 
-    def prove(self, address: str, password: str, identity: Identity) -> None:
+    def prove(self, address: str, password: str, identity: Identity, former: Identity | None = None) -> None:
         self._node.point("prove request")
         leader = self._sim.ensemble.leader_of(self._serving(address))
         if leader is None or not self._sim.ensemble.can_acknowledge(leader):

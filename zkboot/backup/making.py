@@ -27,7 +27,7 @@ from zkboot.zookeeper import contents, files
 from zkboot.zookeeper.generation import Generation
 
 ATTEMPTS = 3  # at a copy during which no file is changed by the server
-HOT, COLD = "hot", "cold"
+COLD = "cold"  # as a mode
 
 
 def make(world: World, store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
@@ -39,11 +39,10 @@ def make(world: World, store: Store, settings: Settings, node: Node, held: lease
     aborted = store.abort_unfinished(prefix)
     if aborted:
         tell(f"aborted {aborted} unfinished upload{'s' if aborted > 1 else ''} of a backup that was interrupted")
-    made = (
-        hot(store, settings, node, held, tell)
-        if settings.backup.mode == HOT
-        else stopped(world, store, settings, node, held, tell)
-    )
+    if settings.backup.mode == COLD and world.server.process().running:
+        made = stopped(world, store, settings, node, held, tell)
+    else:
+        made = hot(store, settings, node, held, tell)
     if made is not None:
         tell(f"backup {made.name}, up to 0x{made.last:x}: {figures(made, made.seconds)}")
         verify(store, settings, made, node.me.instance_id, tell)
@@ -51,6 +50,7 @@ def make(world: World, store: Store, settings: Settings, node: Node, held: lease
 
 
 def hot(store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
+    """Whether a server writes meanwhile or not."""
     listed = catalogue.read(store, settings.backup.prefix)
     for attempt in range(1, ATTEMPTS + 1):
         try:
