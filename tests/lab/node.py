@@ -10,7 +10,11 @@ ZKBOOT_LAB_STEP          `WHEN:STEP:WHAT` with before|after, the step's name, an
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+from tests.lab.processes import stat
 
 
 def main() -> int | None:
@@ -46,25 +50,43 @@ def interrupt(orders: str) -> None:
     def hook(now: str, step: str) -> None:
         order = whats.get((now, step))
         if order and not (done.exists() and order in done.read_text().splitlines()):
-            with open(done, "a", encoding="utf-8") as file:
-                file.write(f"{order}\n")
-            happen(order.split(":")[2])
+            happen(order.split(":")[2], lambda: note(done, order))
 
     zkboot.steps.hook = hook
 
 
-def happen(what: str) -> None:
+def note(done: Path, order: str) -> None:
+    with open(done, "a", encoding="utf-8") as file:
+        file.write(f"{order}\n")
+
+
+def happen(what: str, note_it: Callable[[], None]) -> None:
+    if what == "pause":
+        pause(note_it)
+        return
+    note_it()
     if what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif what == "exit":
         os._exit(1)
-    elif what == "pause":
-        os.kill(os.getpid(), signal.SIGSTOP)
     elif what == "power":
         os.kill(int(os.environ["ZKBOOT_LAB_INIT"]), signal.SIGUSR1)
         signal.pause()
     else:
         raise ValueError(f"ZKBOOT_LAB_STEP: {what!r} is none of kill, exit, pause, power")
+
+
+def pause(note_it: Callable[[], None]) -> None:
+    """Noted only once this process stands still: one that reads the note may let it go on at once."""
+    me = os.getpid()
+    child = os.fork()
+    if not child:
+        while stat(me)[0] not in ("T", ""):
+            time.sleep(0.01)
+        note_it()
+        os._exit(0)
+    os.kill(me, signal.SIGSTOP)
+    os.waitpid(child, 0)
 
 
 if __name__ == "__main__":
