@@ -51,7 +51,7 @@ MEASUREMENTS = {
     "majority": Measurement("a majority terminated to the next acknowledged write", majority.majority, 2),
     "turn": Measurement("what a light and a whole turn cost", turns.turn, 5),
     "full": Measurement("booted instances (root, Linux, Packer): launch, sizes, the server's start", full_lab, 2),
-    "terraform": Measurement("the stack by Terraform (also its AWS provider): apply, plan, destroy", of_stack, 2),
+    "stack": Measurement("the stack by Terraform (also its AWS provider): apply, plan, destroy", of_stack, 2),
     "policy": Measurement("the size of the proved space", policy, 1),
 }
 
