@@ -22,6 +22,7 @@ from zkboot.model import (
     Intent,
     Me,
     Mode,
+    Observation,
     Quorum,
     Record,
     Report,
@@ -53,12 +54,24 @@ def replace(world: World, settings: Settings, say: Say, command: str, live: bool
     Raises Refused before anything was changed, Halted when members do not follow in time.
     """
     found = observe(world, settings, Notes(world))
+    if source and under_way(found.observation, source):
+        return bootstrap(world, settings, say)
     record = intend(world, settings, found, command, live, source)
     latest = follow(world, settings, say, record)
     if source:
         say(latest._replace(sentence=given_up(world, latest, source)))
     name_seed(world, settings, record)
     return bootstrap(world, settings, say)
+
+
+def under_way(seen: Observation, source: str) -> bool:
+    """Whether this node, killed since, is the seed that restores that very backup. Raises Refused when another one is."""
+    record = seen.record
+    if not isinstance(record, Record) or (record.state, record.source) != (State.RESTORING, source) or Words(seen).seed_gone:
+        return False
+    if record.seed != seen.me.instance_id:
+        raise Refused(f"{record.seed} restores {source} already, in generation {record.generation}: nothing was done")
+    return True
 
 
 def intend(world: World, settings: Settings, found: Seen, command: str, live: bool, source: str) -> Record:
@@ -222,8 +235,27 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     """
     me, disk = world.metadata.me(), world.disk.read()
     found = records.read(world.store, settings.cluster)
-    if found is not None and disk.identity == Identity(found[0].cluster_id, found[0].generation):
+    if found is None or disk.identity != Identity(found[0].cluster_id, found[0].generation):
+        record = take_in(world, settings, me, disk, found[0] if found else None, through)
+    elif found[0].seed == me.instance_id and world.server.view(through).identity is None:
+        record = found[0]  # killed before its proof: no other node puts the identity there
+    else:
         return bootstrap(world, settings, say)
+    secret = world.store.secret(settings.aws.secret)
+    assert secret is not None
+    if not world.server.process().running:
+        with step("configure"):
+            world.disk.prepare_start(super_digest(secret), False)
+        with step("start"):
+            world.server.start()
+    await_service(world, settings)
+    with step("prove"):
+        world.server.prove(me.address, secret, Identity(record.cluster_id, record.generation))
+    return bootstrap(world, settings, say)
+
+
+def take_in(world: World, settings: Settings, me: Me, disk: Disk, known: Record | None, through: str) -> Record:
+    """This node's data and id become the record's, which the first one writes. Raises Refused before anything was changed."""
     if world.server.process().running:
         raise Refused("this node's server runs: stop it first (the others go on), then run this again")
     if disk.state is not DiskState.DATA or disk.data is None:
@@ -234,31 +266,22 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     own = next((s for s in view.configuration.servers if s.address == me.address), None)
     if own is None:
         raise Refused(f"the ensemble at {through} has no server at {me.address}: this node is no member of it")
-    if found is None and view.identity is not None:
+    if known is None and view.identity is not None:
         raise Refused(
             f"the ensemble at {through} belongs to cluster {view.identity.cluster_id}, whose record is missing: put it back"
         )
-    record = found[0] if found is not None else adopted_record(world, settings, me, view, disk)
+    record = known if known is not None else adopted_record(world, settings, me, view, disk)
     identity = Identity(record.cluster_id, record.generation)
     # Only whoever wrote the record may find its ensemble without the identity that the proof puts there.
     first = view.identity is None and record.seed == me.instance_id
     if record.scope != me.scope or (view.identity != identity and not first):
         raise Refused(f"the ensemble at {through} belongs to {view.identity}, the record is of {identity}")
     put_secrets(world, settings, record)
-    secret = world.store.secret(settings.aws.secret)
-    assert secret is not None
     if id_of(me.instance_id, record) is None:
         claim_adopted(world, settings, me, own.id)
     with step("take in"):
         world.disk.adopt(identity, own.id, view.configuration)
-    with step("configure"):
-        world.disk.prepare_start(super_digest(secret), False)
-    with step("start"):
-        world.server.start()
-    await_service(world, settings)
-    with step("prove"):
-        world.server.prove(me.address, secret, identity)
-    return bootstrap(world, settings, say)
+    return record
 
 
 def adopted_record(world: World, settings: Settings, me: Me, view: View, disk: Disk) -> Record:

@@ -253,3 +253,21 @@ def test_half_an_answer_is_unknown(found: Node, impatient: AutoScaling, action: 
     found.fault(effect, action)
     with pytest.raises(UnknownFact, match=action):
         CALLS[action](impatient)
+
+
+def test_no_request_names_more_instances_than_ec2_takes(found: Node) -> None:
+    """Each names this node's own too, by which its answer is judged."""
+    asked: list[list[str]] = []
+
+    def note(params: dict[str, list[dict[str, list[str]]]], **_: object) -> None:
+        asked.append(params["Filters"][0]["Values"])
+
+    events = found.client("ec2").meta.events
+    events.register("provide-client-params.ec2.DescribeInstances", note)
+    strangers = {f"i-{number:017x}" for number in range(450)}
+    group = found.autoscaling.describe(frozenset(strangers))
+    events.unregister("provide-client-params.ec2.DescribeInstances", note)
+    me = found.machine.instance_id
+    assert all(len(names) <= 200 and me in names for names in asked) and len(asked) == 3
+    assert strangers <= {name for names in asked for name in names}
+    assert group.lists_me and not strangers & group.instances.keys()

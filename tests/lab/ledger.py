@@ -56,6 +56,7 @@ class Ledger:
         self._unknown = 0
         self._followed = ""
         self._ended = threading.Event()
+        self._pen = threading.Lock()  # held by whoever writes, or wants nothing written
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, daemon=True)
 
@@ -77,10 +78,26 @@ class Ledger:
     def acknowledged(self) -> int:
         return len(self._acknowledged)
 
+    @property
+    def times(self) -> tuple[float, ...]:
+        """When each acknowledged write was, in seconds since the beginning."""
+        return tuple(self._times)
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return self._now()
+
     def wait_writing(self, deadline: float = DEADLINE) -> None:
         """Until a write that begins from now on is acknowledged."""
         begun = self._now()
         self._wait(lambda: self._since(begun) >= 2, "the ledger's writes are acknowledged", deadline)
+
+    @contextmanager
+    def rest(self) -> Iterator[None]:
+        """Nothing is written in this block."""
+        with self._pen:
+            yield
 
     @contextmanager
     def event(self, name: str) -> Iterator[None]:
@@ -114,7 +131,9 @@ class Ledger:
                     if not client.connected:
                         continue
                     number += 1
-                    if self._write_one(client, number):
+                    with self._pen:
+                        acknowledged = self._write_one(client, number)
+                    if acknowledged:
                         self._times.append(self._now())
                         self._acknowledged.append(number)
                         file.write(f"{number}\n")

@@ -237,14 +237,19 @@ class Machine:
         """zkboot's wall clock is off by this from its next start on (the server's and AWS's are not)."""
         self.set_environment(ZKBOOT_LAB_CLOCK_OFFSET=str(seconds))
 
-    def stop_at_step(self, order: str) -> None:
-        """`before:NAME:kill` and the like (tests/lab/node.py), once, for the zkboots that start from now on."""
+    def stop_at_step(self, *orders: str) -> None:
+        """`before:NAME:kill` and the like (tests/lab/node.py), each once, for the zkboots that start from now on."""
         (self.root / "step-done").unlink(missing_ok=True)
-        self.set_environment(ZKBOOT_LAB_STEP=order)
+        self.set_environment(ZKBOOT_LAB_STEP=",".join(orders) or None)
 
     @property
     def stopped_at_step(self) -> bool:
         return (self.root / "step-done").exists()
+
+    @property
+    def steps_met(self) -> list[str]:
+        """The orders that were carried out, one after the other."""
+        return (self.root / "step-done").read_text().splitlines() if self.stopped_at_step else []
 
     # Network
 

@@ -5,7 +5,7 @@ import pytest
 from tests.lab.errors import NotPossibleHere
 from tests.lab.group import Group
 from tests.lab.network import Namespaces
-from tests.scenarios.conftest import Stage
+from tests.scenarios.stage import Stage
 from tests.scenarios.story import created_once, every_write_kept, record
 
 

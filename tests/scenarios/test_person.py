@@ -2,12 +2,21 @@
 
 from subprocess import CompletedProcess
 
-from tests.lab import ensemble
 from tests.lab.group import Group
 from tests.lab.machines import Machine
-from tests.lab.region import BUCKET, Region
+from tests.lab.region import Region
 from tests.lab.settings import PATIENT
-from tests.scenarios.story import LONG, created_once, delete_record, every_write_kept, hear, nobody_serves, put_record, record
+from tests.scenarios.story import (
+    LONG,
+    created_once,
+    delete_record,
+    every_write_kept,
+    forget_zkboot,
+    hear,
+    nobody_serves,
+    put_record,
+    record,
+)
 
 CONFIRM = ("--confirm", "zk")
 
@@ -125,21 +134,3 @@ def told_of_the_ensemble(machine: Machine) -> dict[str, bytes]:
 def halted(planned: "CompletedProcess[str]") -> "CompletedProcess[str] | None":
     """What was planned, if that is to halt: while a member writes its report, it is to wait."""
     return planned if planned.returncode == 4 else None
-
-
-def forget_zkboot(zk: Group) -> None:
-    """Take away all that tells zkboot of an ensemble: what remains is servers that run, as others might have built them."""
-    for machine in zk.living:  # a turn in the middle of it would write the record again
-        machine.freeze_zkboot()
-        machine.kill_zkboot()
-    s3, ssm = zk.region.client("s3"), zk.region.client("ssm")
-    for key in zk.region.objects("control/"):
-        s3.delete_object(Bucket=BUCKET, Key=key)
-    ssm.delete_parameter(Name="/zkboot/zk/cluster-id")
-    for machine in zk.living:
-        for file in ("vol/data/zkboot.json", "var/zkboot/state.json"):
-            (machine.root / file).unlink(missing_ok=True)
-    with ensemble.client(zk.living[0].address, 60) as client:
-        client.delete("/zkboot")
-    for machine in zk.living:
-        machine.thaw_zkboot()
