@@ -22,6 +22,7 @@ from zkboot.model import (
     Intent,
     Me,
     Mode,
+    Observation,
     Quorum,
     Record,
     Report,
@@ -53,12 +54,24 @@ def replace(world: World, settings: Settings, say: Say, command: str, live: bool
     Raises Refused before anything was changed, Halted when members do not follow in time.
     """
     found = observe(world, settings, Notes(world))
+    if source and under_way(found.observation, source):
+        return bootstrap(world, settings, say)
     record = intend(world, settings, found, command, live, source)
     latest = follow(world, settings, say, record)
     if source:
         say(latest._replace(sentence=given_up(world, latest, source)))
     name_seed(world, settings, record)
     return bootstrap(world, settings, say)
+
+
+def under_way(seen: Observation, source: str) -> bool:
+    """Whether this node, killed since, is the seed that restores that very backup. Raises Refused when another one is."""
+    record = seen.record
+    if not isinstance(record, Record) or (record.state, record.source) != (State.RESTORING, source) or Words(seen).seed_gone:
+        return False
+    if record.seed != seen.me.instance_id:
+        raise Refused(f"{record.seed} restores {source} already, in generation {record.generation}: nothing was done")
+    return True
 
 
 def intend(world: World, settings: Settings, found: Seen, command: str, live: bool, source: str) -> Record:

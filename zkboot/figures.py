@@ -108,10 +108,10 @@ def _lag(settings: "Settings", address: str) -> float | None:
         return None
     own = (address, settings.zookeeper.client_port)
     voters = {(server.address, server.client_port) for server in members.voters} if members else set()
-    peers = fourletter.ask(voters | {own}, settings.timing.ask_timeout)
-    leader = next((peer for peer in peers.values() if peer and peer.mode is Mode.LEADER), None)
-    here = peers[own]
-    if leader is None or here is None or leader.zxid >> 32 != here.zxid >> 32:
+    answers = fourletter.send_word(b"srvr", voters | {own}, settings.timing.ask_timeout)
+    peers = {endpoint: fourletter.parse_srvr(answer or "") for endpoint, answer in answers.items()}
+    here, leader = peers[own], next((peer for peer in peers.values() if peer.mode is Mode.LEADER), None)
+    if leader is None or here.mode is Mode.NONE or leader.zxid >> 32 != here.zxid >> 32:
         return None
     return max(leader.zxid - here.zxid, 0)
 

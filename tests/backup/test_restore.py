@@ -12,11 +12,11 @@ import pytest
 
 from tests.backup.ensemble import PREFIX, Place, client, held, prove
 from tests.integration.aws import BUCKET, Node, node
-from tests.integration.servers import Machine, machines
+from tests.integration.servers import PASSWORD, Machine, machines
 from zkboot.backup import restore
 from zkboot.backup.manifest import ARCHIVE, DAMAGED, MANIFEST, VERIFIED, Manifest
 from zkboot.backup.restore import NodeBackups, expect_room
-from zkboot.errors import Damaged, NoRoom
+from zkboot.errors import Damaged, NoRoom, ZkbootError
 from zkboot.model import Configuration, DiskState, Identity, Mode
 from zkboot.zookeeper.disk import NodeDisk
 from zkboot.zookeeper.server import NodeServer
@@ -104,6 +104,16 @@ def test_a_server_goes_on_from_it_and_above_all_that_was_seen(place: Place, tmp_
         with client(other.machine) as zk:
             assert all(zk.get(f"/n{number}")[0] == random.Random(number).randbytes(50_000) for number in range(ZNODES))
             assert zk.create("/after", b"").startswith("/after") and zk.exists("/after").czxid >> 32 > FLOOR
+        expect_taken_over(other.machine)
+
+
+def expect_taken_over(machine: Machine) -> None:
+    """Another cluster's identity is overwritten only where this was restored from that cluster's backup."""
+    server, taker, was = machine.server, Identity("dec0de", 3), Identity("c0ffee", 1)
+    with pytest.raises(ZkbootError, match="is cluster c0ffee, this node's data cluster dec0de"):
+        server.prove(machine.address, PASSWORD, taker)
+    server.prove(machine.address, PASSWORD, taker, was)
+    assert server.view(machine.address).identity == taker
 
 
 @contextmanager

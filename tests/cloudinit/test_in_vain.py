@@ -19,7 +19,7 @@ SECONDS = 33  # bootstrap_timeout: long enough for the line of the first half mi
 LONGER = 75  # for whom it ends only when its server serves, while all the others boot beside it
 # Reports are written once: what is said at the end must not depend on who writes one this moment.
 TIMING = {"bootstrap_timeout": SECONDS, "turn_pause": 2, "recover_interval": 4, "report_interval": 600}
-GAVE_UP = f"gave up after ({SECONDS}|{LONGER}) s"
+GAVE_UP = f"gave up after ({SECONDS}|{LONGER}|1800) s"
 CREATING = r"all 1 instances registered \(i-\w+\) and nothing of an older ensemble: creating cluster \w+"
 SEEDING = r"this node is the seed of generation 1 \(creating\): building its disk, then the fence, then the start"
 LOOK = r"(/\S+/zookeeper\.log|journalctl -u zkboot-recover and journalctl -u zookeeper)"

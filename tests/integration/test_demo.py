@@ -63,8 +63,7 @@ class Demo:
 
     def region(self) -> Path:
         """The folder of its region."""
-        states = (CHECKOUT / ".lab").glob("*/region.json")
-        (found,) = [path.parent for path in states if json.loads(path.read_text())["pid"] == self.process.pid]
+        (found,) = [path.parent for path in (CHECKOUT / ".lab").glob("*/region.json") if owner(path) == self.process.pid]
         return found
 
     def left(self) -> set[int]:
@@ -73,6 +72,14 @@ class Demo:
         return {
             pid for pid in processes.every() if processes.variable(pid, "ZKBOOT_LAB_REGION") == owner and processes.alive(pid)
         }
+
+
+def owner(state: Path) -> int:
+    """Whose region it is; 0 when it has ended this moment."""
+    try:
+        return int(json.loads(state.read_text())["pid"])
+    except FileNotFoundError:
+        return 0
 
 
 @contextmanager

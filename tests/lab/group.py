@@ -13,6 +13,7 @@ from tests.lab.machines import Machine
 if TYPE_CHECKING:
     from tests.lab.region import Region
 
+BUCKET = "zkboot-lab"  # the region's own
 ZKBOOT = (sys.executable, "-m", "tests.lab.node")
 DEADLINE = 150.0  # seconds, for what an idle machine does in a few: it costs nothing where it comes true
 
@@ -32,6 +33,7 @@ class GroupPlan(NamedTuple):
     heartbeat_timeout: int = 300  # seconds, of both hooks
     command: tuple[str, ...] = ZKBOOT
     aws_region: str = "eu-west-1"
+    bucket: str = BUCKET
     environment: Callable[[int], Mapping[str, str]] = nothing_more
 
     @property

@@ -38,13 +38,13 @@ def record_key(zk: Group) -> str:
 
 def record(zk: Group) -> dict[str, Any]:
     """The cluster's record, {} when there is none."""
-    body = zk.region.objects(record_key(zk)).get(record_key(zk))
+    body = zk.region.objects(record_key(zk), zk.plan.bucket).get(record_key(zk))
     return json.loads(body) if body else {}
 
 
 def reports(zk: Group) -> dict[str, dict[str, Any]]:
     """Each instance's report by its id."""
-    found = zk.region.objects(f"control/{zk.plan.cluster}/reports/").values()
+    found = zk.region.objects(f"control/{zk.plan.cluster}/reports/", zk.plan.bucket).values()
     return {report["instance_id"]: report for report in map(json.loads, found)}
 
 

@@ -143,7 +143,8 @@ def test_without_a_journal_it_says_so(tmp_path, monkeypatch: pytest.MonkeyPatch)
 def test_a_journal_that_deleted_entries_is_told_of(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for journalctl of systemd 254 and later, which numbers the entries."""
     line = json.dumps({**ENTRY, "__SEQNUM": "50", "_SYSTEMD_UNIT": "zookeeper.service"})
-    (tmp_path / "journalctl").write_text(f"#!/bin/sh\necho '{line}'\nexec sleep 60\n")
+    # The first entry takes its time.
+    (tmp_path / "journalctl").write_text(f"#!/bin/sh\nsleep 1\necho '{line}'\nexec sleep 60\n")
     (tmp_path / "journalctl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     path = tmp_path / "shipped.json"

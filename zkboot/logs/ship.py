@@ -46,6 +46,7 @@ class Shipper:
         self._stopped = stopped
         self._place = read_place(path, tell)
         self._journal: Journal | None = None
+        self._begins = True  # nothing has come of it yet
 
     def run(self) -> None:
         """Until it is stopped, when what has been said until then goes out, once tried. Raises ZkbootError without a journal."""
@@ -76,13 +77,12 @@ class Shipper:
         return Gathered(tuple(found), place)
 
     def _read(self) -> Iterator[Entry]:
-        begins = self._journal is None
         if self._journal is None:
-            self._journal = Journal(self._place)
+            self._journal, self._begins = Journal(self._place), True
         for entry in self._journal.read(LOOK):
-            if begins and self._place and (lost := missing(self._place, entry.place)):
+            if self._begins and self._place and (lost := missing(self._place, entry.place)):
                 self._tell(f"{lost} entries of the journal were deleted before they could be shipped, and are lost")
-            begins = False
+            self._begins = False
             yield entry
 
     def _ship(self, gathered: Gathered) -> None:
