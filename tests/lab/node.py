@@ -5,6 +5,7 @@ ZKBOOT_LAB_BOOT          this boot's id (the kernel's is the same for all machin
 ZKBOOT_LAB_JOURNAL       the socket that takes what zkboot says to the journal
 ZKBOOT_LAB_STEP          `WHEN:STEP:WHAT` with before|after, the step's name, and kill|exit|pause|power: happens once.
                          Several, with commas between: each happens once, in whatever order their steps come
+ZKBOOT_LAB_STEPS_SHARED  a file of several machines: each order happens to the first of them that comes to its step
 """
 
 import os
@@ -46,18 +47,20 @@ def interrupt(orders: str) -> None:
 
     whats = {tuple(order.split(":")[:2]): order for order in orders.split(",")}
     done = Path(os.environ["ZKBOOT_LAB_MACHINE"]) / "step-done"
+    shared = Path(os.environ.get("ZKBOOT_LAB_STEPS_SHARED") or done)
 
     def hook(now: str, step: str) -> None:
         order = whats.get((now, step))
-        if order and not (done.exists() and order in done.read_text().splitlines()):
-            happen(order.split(":")[2], lambda: note(done, order))
+        if order and not (shared.exists() and order in shared.read_text().splitlines()):
+            happen(order.split(":")[2], lambda: note({done, shared}, order))
 
     zkboot.steps.hook = hook
 
 
-def note(done: Path, order: str) -> None:
-    with open(done, "a", encoding="utf-8") as file:
-        file.write(f"{order}\n")
+def note(paths: set[Path], order: str) -> None:
+    for path in paths:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"{order}\n")
 
 
 def happen(what: str, note_it: Callable[[], None]) -> None:
