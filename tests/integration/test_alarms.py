@@ -67,6 +67,8 @@ def zk(lines: Lines) -> Iterator[Group]:
         zk = region.group(3, name=CLUSTER, settings=settings, environment=lambda index: {"ZKBOOT_LAB_JOURNAL": str(lines.path)})
         zk.wait_serving(3)
         zk.wait_until(lambda: all(machine.said("recovery every") for machine in zk.living), "each machine has its timers")
+        expect(zk, lines, "no-fresh-backup")  # nothing is verified yet
+        back_up(zk)
         yield zk
 
 
@@ -100,8 +102,6 @@ def back_up(zk: Group) -> None:
 
 
 def test_while_all_is_well_none_rings(zk: Group, lines: Lines) -> None:
-    expect(zk, lines, "no-fresh-backup")  # nothing is verified yet
-    back_up(zk)
     expect(zk, lines)
     figures = {"Quorum": 1, "Halted": 0, "ZxidLag": 0, "Decision": "healthy"}
     zk.wait_until(lambda: tells(lines, zk.leader(), figures | {"Voters": 3, "Tolerance": 1, "Spares": 0}), "the leader's figures")
