@@ -14,9 +14,10 @@ stale leader can still be read.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import lru_cache
+from operator import attrgetter
 
 from tests.sim.files import Files, Transaction
 from zkboot.model import Change, Configuration, Identity, Mode, Role
@@ -26,6 +27,7 @@ EPOCH_BITS = 32
 
 
 Key = tuple[int, str]  # id and address
+BY_ADDRESS = attrgetter("address")
 
 
 @lru_cache(4096)
@@ -53,7 +55,10 @@ class Process:
         self.started = now
         self.ready = now + 0.4
         self.state = State.STARTING
+        self.alive = True
         self.pending = files.next if files.next and files.next.version > files.committed.version else None
+        self._seen: tuple[Configuration | None, Configuration | None] = (None, None)
+        self._electorates: tuple[tuple[frozenset[Key], int], ...] = ()
         files.next = None
         if files.log is None and files.marked:
             files.log = []
@@ -81,14 +86,29 @@ class Process:
         newer = self.pending is not None and self.pending.version > self.committed.version
         return (self.committed, self.pending) if newer and self.pending else (self.committed,)
 
+    @property
+    def electorates(self) -> tuple[tuple[frozenset[Key], int], ...]:
+        """The voters of each of these, and how many of them are a majority."""
+        committed, pending = self.files.committed, self.pending
+        if self._seen[0] is not committed or self._seen[1] is not pending:
+            self._seen, self._electorates = (committed, pending), tuple(map(voters_of, self.views))
+        return self._electorates
+
     def counts(self, other: "Process") -> bool:
         """Whether that server is a voter in a configuration of this one, by id and address."""
-        return any(other.key in voters_of(c)[0] for c in self.views)
+        key = other.key
+        for voters, _ in self.electorates:
+            if key in voters:
+                return True
+        return False
 
-    def enough(self, others: set["Process"]) -> bool:
+    def enough(self, others: Iterable["Process"]) -> bool:
         """A majority of the voters of each own configuration is among them."""
         keys = {other.key for other in others}
-        return all(len(voters & keys) >= most for voters, most in map(voters_of, self.views))
+        for voters, most in self.electorates:
+            if len(voters & keys) < most:
+                return False
+        return True
 
     def is_voter(self) -> bool:
         own = self.committed.server(self.id)
@@ -122,7 +142,7 @@ class Ensemble:
     def __init__(self, rng: random.Random, now: Callable[[], float], stale: float, reach: Callable[[str, str], bool]) -> None:
         self._random, self._now, self._stale, self._reach = rng, now, stale, reach
         self.processes: dict[str, Process] = {}
-        self._sorted: list[Process] = []
+        self.running: list[Process] = []  # by address; a list that stays as it is while it is gone through
         self._silent: set[Process] = set()  # ended without a word: no connection was reset
         self.tell: Callable[[str], None] = lambda text: None
         self.committing: Callable[[], None] = lambda: None  # a reconfiguration is acknowledged, its commit not yet sent
@@ -143,12 +163,14 @@ class Ensemble:
             files.next = None
             return
         self.processes[address] = Process(name, address, files, self._now())
-        self._sorted = [self.processes[a] for a in sorted(self.processes)]
+        self.running = [self.processes[a] for a in sorted(self.processes)]
 
     def end(self, address: str, silent: bool) -> None:
         """The process ends; `silent` as by a power cut, so that its peers only notice by and by."""
         process = self.processes.pop(address, None)
-        self._sorted = [p for p in self._sorted if p is not process]
+        if process:
+            process.alive = False
+        self.running = [p for p in self.running if p is not process]
         if process and silent:
             self._silent.add(process)
 
@@ -169,34 +191,29 @@ class Ensemble:
     # --- one moment
 
     def tick(self) -> None:
-        now = self._now()
-        for process in self._running():
+        now, running = self._now(), self.running
+        for process in running:
             if process.state is State.STARTING and process.ready <= now:
                 process.state = State.LOOKING
-        self._take_over()
-        for process in self._running():
+        for process in running:
+            if process.state is State.FOLLOWING and process.files.log is None:
+                self._take_over(process)
+        for process in running:
             if process.state is State.LEADING:
                 self._lead(process)
-        for process in self._running():
+        for process in running:
             if process.state is State.FOLLOWING:
                 self._follow(process)
-        if not any(p.state is State.LOOKING for p in self._sorted):
+        if all(p.state is not State.LOOKING for p in running):
             return
         self._gossip()
-        for process in self._running():
+        for process in running:
             if process.state is State.LOOKING:
                 self._find_leader(process)
         self._elect()
 
-    def _running(self) -> list[Process]:
-        """By address; a list that stays as it is while it is gone through."""
-        return self._sorted
-
-    def _alive(self, process: Process) -> bool:
-        return self.processes.get(process.address) is process
-
     def _connected(self, a: Process, b: Process) -> bool:
-        return self._alive(a) and self._alive(b) and self._reach(a.address, b.address)
+        return a.alive and b.alive and self._reach(a.address, b.address)
 
     def _lead(self, leader: Process) -> None:
         now = self._now()
@@ -204,14 +221,14 @@ class Ensemble:
             follows = follower.state is State.FOLLOWING and follower.leader is leader
             if self._connected(leader, follower) and follows:
                 leader.heard[follower] = now
-            elif (self._alive(follower) and not follows) or self._said_goodbye(follower) or now - at > self._stale:
+            elif (follower.alive and not follows) or self._said_goodbye(follower) or now - at > self._stale:
                 del leader.heard[follower]
         if not leader.enough({leader, *leader.heard}):
             self.tell(f"{leader.name}: server {leader.id} stops leading: its followers are gone")
             self._look(leader)
 
     def _said_goodbye(self, process: Process) -> bool:
-        return not self._alive(process) and process not in self._silent
+        return not process.alive and process not in self._silent
 
     def _follow(self, follower: Process) -> None:
         leader, now = follower.leader, self._now()
@@ -221,7 +238,7 @@ class Ensemble:
             if follower.behind and follower.files.log is not None:
                 self._copy(leader, follower)
             follower.behind = False
-        elif (self._alive(leader) and (leader.state is not State.LEADING or follower not in leader.heard)) or (
+        elif (leader.alive and (leader.state is not State.LEADING or follower not in leader.heard)) or (
             self._said_goodbye(leader) or now - follower.heard.get(leader, 0.0) > self._stale
         ):
             self._look(follower)
@@ -229,15 +246,14 @@ class Ensemble:
     def _look(self, process: Process) -> None:
         process.state, process.leader, process.heard, process.behind = State.LOOKING, None, {}, False
 
-    def _take_over(self) -> None:
-        """Joiners whose copy is complete hold the leader's data."""
-        for follower in self._running():
-            leader = follower.leader
-            if follower.state is State.FOLLOWING and follower.files.log is None and follower.synced_at <= self._now():
-                if leader is not None and self._connected(follower, leader):
-                    self._copy(leader, follower)
-                else:
-                    self._look(follower)
+    def _take_over(self, joiner: Process) -> None:
+        """A joiner whose copy is complete holds the leader's data."""
+        if joiner.synced_at > self._now():
+            return
+        if joiner.leader is not None and self._connected(joiner, joiner.leader):
+            self._copy(joiner.leader, joiner)
+        else:
+            self._look(joiner)
 
     def _copy(self, leader: Process, follower: Process) -> None:
         files = follower.files
@@ -253,10 +269,10 @@ class Ensemble:
         changed = True
         while changed:
             changed = False
-            for looking in self._running():
+            for looking in self.running:
                 if looking.state is not State.LOOKING:
                     continue
-                for other in self._running():
+                for other in self.running:
                     heard = looking.counts(other) or (other.state is State.LOOKING and other.counts(looking))
                     if (
                         heard
@@ -270,10 +286,10 @@ class Ensemble:
 
     def _find_leader(self, looking: Process) -> None:
         """Follow a leader that a majority of the own configurations' voters follow."""
-        for leader in self._running():
+        for leader in self.running:
             if leader.state is not State.LEADING or not looking.counts(leader) or not self._connected(looking, leader):
                 continue
-            there = {leader} | {f for f in self._running() if f.leader is leader and self._connected(looking, f)}
+            there = {leader} | {f for f in self.running if f.leader is leader and self._connected(looking, f)}
             if not looking.enough(there):
                 continue
             if looking.files.accepted_epoch > leader.files.current_epoch:
@@ -289,7 +305,7 @@ class Ensemble:
             return
 
     def _elect(self) -> None:
-        looking = [p for p in self._running() if p.state is State.LOOKING and p.files.log is not None]
+        looking = [p for p in self.running if p.state is State.LOOKING and p.files.log is not None]
         candidates = sorted((p for p in looking if p.is_voter()), key=lambda p: p.rank, reverse=True)
         for best in candidates:
             if best.state is not State.LOOKING or self._outvoted(best, candidates):
@@ -333,13 +349,13 @@ class Ensemble:
     # --- writes
 
     def can_acknowledge(self, leader: Process) -> bool:
-        return leader.enough({leader, *self._receivers(leader)})
+        return leader.enough((leader, *self._receivers(leader)))
 
     def _receivers(self, leader: Process) -> list[Process]:
         found = [
-            f for f in leader.heard if f.leader is leader and self.in_step(f) and self._connected(leader, f) and not f.behind
+            f for f in leader.heard if f.leader is leader and not f.behind and self.in_step(f) and self._connected(leader, f)
         ]
-        return sorted(found, key=lambda p: p.address)
+        return sorted(found, key=BY_ADDRESS)
 
     def write(self, leader: Process, what: int | Identity) -> int | None:
         """The transaction's zxid when it was acknowledged, None when it was not (it may lie on some disks all the same)."""
@@ -416,5 +432,5 @@ class Ensemble:
             for process in list(leader.heard):
                 self._look(process)
             self._look(leader)
-        if gone or not self._alive(through) or through.state is State.LOOKING:
+        if gone or not through.alive or through.state is State.LOOKING:
             raise Lost

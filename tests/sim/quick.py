@@ -6,7 +6,10 @@ from typing import Any
 
 from zkboot import documents
 from zkboot import record as records
+from zkboot.model import Limits, Report
+from zkboot.settings import Settings
 from zkboot.words import Words
+from zkboot.world import Stored
 
 KEPT = 1_000
 
@@ -42,14 +45,36 @@ def unlocked(name: str, fact: cached_property[Any]) -> Unlocked:
     return made
 
 
+@lru_cache(KEPT)
+def read_once(body: bytes, etag: str, modified: float, key: str) -> Report:
+    return READ_REPORT(Stored(body, etag, modified, 0.0), key)
+
+
+def report(stored: Stored, key: str) -> Report:
+    return read_once(stored.body, stored.etag, stored.modified, key)
+
+
+def limits(settings: Settings) -> Limits:
+    """Once for each settings, which live as long as the process (`simulation.loaded`)."""
+    found = LIMITS.get(id(settings))
+    if found is None:
+        found = LIMITS[id(settings)] = WEIGHED(settings)
+    return found
+
+
 def compact(document: dict[str, Any]) -> bytes:
     """Without the line breaks and blanks that people like."""
     return json.dumps({"schema": documents.SCHEMA, **document}, sort_keys=True).encode()
 
 
+READ_REPORT = records._report
+WEIGHED = Settings.limits
+LIMITS: dict[int, Limits] = {}
 # The same bytes are read again and again, and what they say is never changed.
 PATCHES: tuple[tuple[object, str, Any], ...] = (
     (records, "ThreadPoolExecutor", InTurn),
+    (records, "_report", report),
+    (Settings, "limits", limits),
     (documents, "_dump", compact),
     (documents, "record_of_json", lru_cache(KEPT)(documents.record_of_json)),
     (documents, "report_of_json", lru_cache(KEPT)(documents.report_of_json)),

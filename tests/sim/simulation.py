@@ -229,9 +229,7 @@ class Simulation(Scheduler):
 
     def leader(self) -> Process | None:
         """The server that can acknowledge writes now."""
-        found = [
-            p for _, p in sorted(self.ensemble.processes.items()) if p.state is State.LEADING and self.ensemble.can_acknowledge(p)
-        ]
+        found = [p for p in self.ensemble.running if p.state is State.LEADING and self.ensemble.can_acknowledge(p)]
         if len(found) > 1:
             self.ledger.broken(f"two leaders acknowledge writes: {', '.join(p.name for p in found)}")
         return found[0] if found else None
