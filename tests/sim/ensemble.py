@@ -13,12 +13,12 @@ the leader's whole log; a follower that misses a transaction is cut off and has 
 stale leader can still be read.
 """
 
-import random
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import lru_cache
 from operator import attrgetter
 
+from tests.sim.engine import Scheduler
 from tests.sim.files import Files, Transaction
 from zkboot.model import Change, Configuration, Identity, Mode, Role
 from zkboot.words import majority
@@ -139,8 +139,8 @@ class Lost(Exception):
 class Ensemble:
     """All servers that run, by address. `reach(a, b)` is the network between two addresses."""
 
-    def __init__(self, rng: random.Random, now: Callable[[], float], stale: float, reach: Callable[[str, str], bool]) -> None:
-        self._random, self._now, self._stale, self._reach = rng, now, stale, reach
+    def __init__(self, scheduler: Scheduler, stale: float, reach: Callable[[str, str], bool]) -> None:
+        self._scheduler, self._stale, self._reach = scheduler, stale, reach
         self.processes: dict[str, Process] = {}
         self.running: list[Process] = []  # by address; a list that stays as it is while it is gone through
         self._silent: set[Process] = set()  # ended without a word: no connection was reset
@@ -162,7 +162,7 @@ class Ensemble:
             self.tell(f"{name}: server exits: my id {made.server_id} is not in the peer list")
             files.next = None
             return
-        self.processes[address] = Process(name, address, files, self._now())
+        self.processes[address] = Process(name, address, files, self._scheduler.now)
         self.running = [self.processes[a] for a in sorted(self.processes)]
 
     def end(self, address: str, silent: bool) -> None:
@@ -177,7 +177,7 @@ class Ensemble:
     def mode(self, process: Process) -> Mode:
         if process.state is State.LEADING:
             return Mode.LEADER
-        if process.state is State.FOLLOWING and process.synced_at <= self._now():
+        if process.state is State.FOLLOWING and process.synced_at <= self._scheduler.now:
             own = process.committed.server(process.id)
             return Mode.OBSERVER if own is not None and own.role is Role.OBSERVER else Mode.FOLLOWER
         return Mode.NONE
@@ -186,12 +186,12 @@ class Ensemble:
         return {f for f in leader.heard if self.in_step(f) and leader.counts(f)}
 
     def in_step(self, process: Process) -> bool:
-        return process.state is State.FOLLOWING and process.synced_at <= self._now() and process.files.log is not None
+        return process.state is State.FOLLOWING and process.synced_at <= self._scheduler.now and process.files.log is not None
 
     # --- one moment
 
     def tick(self) -> None:
-        now, running = self._now(), self.running
+        now, running = self._scheduler.now, self.running
         for process in running:
             if process.state is State.STARTING and process.ready <= now:
                 process.state = State.LOOKING
@@ -204,7 +204,7 @@ class Ensemble:
         for process in running:
             if process.state is State.FOLLOWING:
                 self._follow(process)
-        if all(p.state is not State.LOOKING for p in running):
+        if not [p for p in running if p.state is State.LOOKING]:
             return
         self._gossip()
         for process in running:
@@ -216,7 +216,7 @@ class Ensemble:
         return a.alive and b.alive and self._reach(a.address, b.address)
 
     def _lead(self, leader: Process) -> None:
-        now = self._now()
+        now = self._scheduler.now
         for follower, at in list(leader.heard.items()):
             follows = follower.state is State.FOLLOWING and follower.leader is leader
             if self._connected(leader, follower) and follows:
@@ -231,7 +231,7 @@ class Ensemble:
         return not process.alive and process not in self._silent
 
     def _follow(self, follower: Process) -> None:
-        leader, now = follower.leader, self._now()
+        leader, now = follower.leader, self._scheduler.now
         assert leader is not None
         if self._connected(follower, leader) and leader.state is State.LEADING and follower in leader.heard:
             follower.heard[leader] = now
@@ -248,7 +248,7 @@ class Ensemble:
 
     def _take_over(self, joiner: Process) -> None:
         """A joiner whose copy is complete holds the leader's data."""
-        if joiner.synced_at > self._now():
+        if joiner.synced_at > self._scheduler.now:
             return
         if joiner.leader is not None and self._connected(joiner, joiner.leader):
             self._copy(joiner.leader, joiner)
@@ -295,12 +295,12 @@ class Ensemble:
             if looking.files.accepted_epoch > leader.files.current_epoch:
                 continue  # "Leaders epoch ... less than accepted epoch"
             looking.state, looking.leader = State.FOLLOWING, leader
-            looking.heard = {leader: self._now()}
-            leader.heard[looking] = self._now()
+            looking.heard = {leader: self._scheduler.now}
+            leader.heard[looking] = self._scheduler.now
             if looking.files.log is None:
-                looking.synced_at = self._now() + self._random.random() * self.slow
+                looking.synced_at = self._scheduler.now + self._scheduler.random.random() * self.slow
             else:
-                looking.synced_at = self._now()
+                looking.synced_at = self._scheduler.now
                 self._copy(leader, looking)
             return
 
@@ -329,7 +329,7 @@ class Ensemble:
         )
 
     def _lead_off(self, leader: Process, group: set[Process]) -> None:
-        now = self._now()
+        now = self._scheduler.now
         epoch = max(p.files.accepted_epoch for p in group) + 1
         leader.files.accepted_epoch = leader.files.current_epoch = epoch
         new = leader.views[-1]
@@ -378,7 +378,7 @@ class Ensemble:
         for follower in leader.heard:
             follower.behind |= not self._connected(leader, follower)
         for follower in self._receivers(leader):
-            if self._random.random() < self.drop:
+            if self._scheduler.random.random() < self.drop:
                 del leader.heard[follower]
                 self._look(follower)
             else:
@@ -386,7 +386,10 @@ class Ensemble:
         return got
 
     def identity(self, process: Process) -> Identity | None:
-        return next((t.what for t in reversed(process.files.log or []) if isinstance(t.what, Identity)), None)
+        for transaction in reversed(process.files.log or []):
+            if type(transaction.what) is Identity:
+                return transaction.what
+        return None
 
     # --- reconfiguration
 

@@ -42,6 +42,7 @@ class Node:
         self.last: Turn | None = None
         self.last_at = 0.0
         self.said = ""
+        self.pause = 0.0  # until its next turn, while it says the same
         self.disk = NodeDisk(self.files, machine.address, self.point)
         self.link = Link(self)
         self.world = World(self.link, self.link, self.link, self.link, self.disk, self.link)
@@ -60,7 +61,7 @@ class Node:
     def point(self, name: str) -> None:
         """Where the schedule may interfere with this node's turn."""
         sim = self.sim
-        if sim.current is self and (sim.odds or sim.script):
+        if (sim.odds or sim.script) and sim.current is self:
             sim.interfere(self, name)
 
     def tell(self, text: str) -> None:
@@ -74,10 +75,11 @@ class Link:
         self._node, self._sim = node, node.sim
 
     def _aws(self, name: str) -> None:
-        self._node.point(name)
-        if not self._node.aws:
+        node = self._node
+        node.point(name)
+        if not node.aws:
             raise UnknownFact(f"{name}: timeout")
-        if self._sim.chance("throttle"):
+        if self._sim.odds and self._sim.chance("throttle"):
             raise UnknownFact(f"{name}: throttled")
 
     def _answer(self, name: str) -> None:

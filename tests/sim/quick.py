@@ -4,9 +4,9 @@ import json
 from functools import cached_property, lru_cache
 from typing import Any
 
-from zkboot import documents
+from zkboot import documents, policy, reconcile
 from zkboot import record as records
-from zkboot.model import Limits, Report
+from zkboot.model import Limits, Observation, Report
 from zkboot.settings import Settings
 from zkboot.words import Words
 from zkboot.world import Stored
@@ -62,6 +62,18 @@ def limits(settings: Settings) -> Limits:
     return found
 
 
+class Remembered:
+    """`Words` of an observation that were read before."""
+
+    def __init__(self) -> None:
+        self._last: Words | None = None
+
+    def __call__(self, seen: Observation) -> Words:
+        if self._last is None or self._last.seen is not seen:
+            self._last = Words(seen)
+        return self._last
+
+
 def compact(document: dict[str, Any]) -> bytes:
     """Without the line breaks and blanks that people like."""
     return json.dumps({"schema": documents.SCHEMA, **document}, sort_keys=True).encode()
@@ -70,11 +82,14 @@ def compact(document: dict[str, Any]) -> bytes:
 READ_REPORT = records._report
 WEIGHED = Settings.limits
 LIMITS: dict[int, Limits] = {}
+WORDS = Remembered()
 # The same bytes are read again and again, and what they say is never changed.
 PATCHES: tuple[tuple[object, str, Any], ...] = (
     (records, "ThreadPoolExecutor", InTurn),
     (records, "_report", report),
     (Settings, "limits", limits),
+    (policy, "Words", WORDS),
+    (reconcile, "Words", WORDS),
     (documents, "_dump", compact),
     (documents, "record_of_json", lru_cache(KEPT)(documents.record_of_json)),
     (documents, "report_of_json", lru_cache(KEPT)(documents.report_of_json)),

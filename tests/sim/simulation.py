@@ -28,6 +28,7 @@ SPEED = {
 REST = 6.0  # seconds from a healthy node's turn to its next
 AFTER_A_CHANGE = 0.3
 PAUSES = {Action.HEALTHY: REST, Action.WAIT: 0.8, Action.HALT: 1.0}
+AGAIN, LONGEST = 1.5, 2.5  # a node that waits as before looks so much later each time, at most so many seconds
 STALE_SHARE = 0.95  # a server's staleness, as a share of what zkboot allows for
 
 
@@ -52,7 +53,7 @@ class Simulation(Scheduler):
         self.settings: Any = loaded(tuple((names | SPEED | dict(given or {})).items()))
         self.bucket = Bucket(lambda: self.now)
         self.fleet = Fleet(lambda: self.now, self._launched, self._ended)
-        self.ensemble = Ensemble(self.random, lambda: self.now, self.settings.staleness * STALE_SHARE, self.reach)
+        self.ensemble = Ensemble(self, self.settings.staleness * STALE_SHARE, self.reach)
         self.ensemble.tell = self.tell
         self.nodes: dict[str, Node] = {}
         self.islands: dict[str, int] = {}  # address -> island; those on one island reach each other
@@ -125,10 +126,13 @@ class Simulation(Scheduler):
             self.wake_again(node, boots, REST)
             return
         node.last, node.last_at = made, began
+        pause = PAUSES.get(made.decision.action, AFTER_A_CHANGE)
         if made.sentence != node.said:
-            node.said = made.sentence
+            node.said, node.pause = made.sentence, pause
             node.tell(f"[{made.decision.row}] {made.sentence}")
-        self.wake_again(node, boots, PAUSES.get(made.decision.action, AFTER_A_CHANGE))
+        elif pause < LONGEST:
+            pause = node.pause = min(node.pause * AGAIN, LONGEST)
+        self.wake_again(node, boots, pause)
 
     def command(self, node: Node, name: str, effect: Callable[[], object]) -> None:
         """A person types that command on that node, and waits for a turn that runs."""
@@ -237,8 +241,11 @@ class Simulation(Scheduler):
     def settled(self) -> bool:
         """The group is whole and each node has lately said that it is healthy, with as many voters as wanted."""
         machines = self.fleet.in_group()
-        if len(machines) != self.fleet.desired or any(m.lifecycle != "InService" for m in machines):
+        if len(machines) != self.fleet.desired:
             return False
+        for machine in machines:
+            if machine.lifecycle != "InService" or not self._healthy(self.nodes[machine.id]):
+                return False
         if not machines:
             return True
         leader = self.leader()
@@ -249,14 +256,15 @@ class Simulation(Scheduler):
         return (
             len(leader.committed.voters) == wanted
             and {s.address for s in servers} == {m.address for m in machines}
-            and all(self._healthy(self.nodes[m.id]) for m in machines)
         )
 
     def _healthy(self, node: Node) -> bool:
-        process, last = node.process(), node.last
-        if not node.up or process is None or self.ensemble.mode(process) is Mode.NONE or last is None:
+        last, process = node.last, node.process()
+        if last is None or last.decision.action is not Action.HEALTHY or not node.up:
             return False
-        return last.decision.action is Action.HEALTHY and node.last_at > max(node.booted, self.now - 4 * REST)
+        if process is None or self.ensemble.mode(process) is Mode.NONE:
+            return False
+        return node.last_at > max(node.booted, self.now - 4 * REST)
 
     def halted_rightly(self) -> bool:
         """All that live have halted, and no living disk holds data that could be served."""
