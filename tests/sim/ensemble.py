@@ -4,7 +4,8 @@ What is kept: votes by (epoch, zxid, id) over the voters of each server's own co
 empty disk without the marker votes for nobody and is nobody's voter, yet follows an elected leader; a looking server takes over
 any newer configuration that reaches it; a new leader commits its pending configuration; version 0 becomes the leader's first
 zxid; a start deletes the pending file and keeps it in memory; who is not in its own file exits; a server left out follows
-without a vote; a reconfiguration is a compare-and-set on the version, refused without a quorum of the new voters in step; a
+without a vote; a reconfiguration is a compare-and-set on the version, refused without a quorum of the new voters in step, of
+whom an observer is none, and which hears of the change only when it is committed; a
 write counts when a majority of the voters of the committed configuration, and of a pending one, has it on disk; a
 leader cut off goes on saying `leader` for the staleness window.
 
@@ -177,7 +178,7 @@ class Ensemble:
     def mode(self, process: Process) -> Mode:
         if process.state is State.LEADING:
             return Mode.LEADER
-        if process.state is State.FOLLOWING and process.synced_at <= self._scheduler.now:
+        if self.in_step(process):
             own = process.committed.server(process.id)
             return Mode.OBSERVER if own is not None and own.role is Role.OBSERVER else Mode.FOLLOWER
         return Mode.NONE
@@ -408,18 +409,21 @@ class Ensemble:
             raise Refused("a reconfiguration is in progress")
         if change.version != leader.committed.version:
             raise Refused(f"the version is {leader.committed.version:#x}")
+        observers = {(o.id, o.address) for o in leader.committed.observers}  # they neither count as in step nor acknowledge
         ids = {s.id for s in change.joining} | set(change.leaving)
         servers = [s for s in leader.committed.servers if s.id not in ids] + list(change.joining)
         leader.counter += 1
         new = Configuration((leader.files.current_epoch << EPOCH_BITS) + leader.counter, tuple(sorted(servers)))
         voters, most = voters_of(new)
-        if not voters or len(voters & {p.key for p in (leader, *self._receivers(leader))}) < most:
+        in_step = {p.key for p in (leader, *self._receivers(leader))} - observers
+        if not voters or len(voters & in_step) < most:
             leader.counter -= 1
             raise Refused("no quorum of the new voters is in step")
         got = {leader} if unheard else {leader, *self._reached(leader)}
-        for process in sorted(got, key=lambda p: p.address):
+        voting = [p for p in sorted(got, key=BY_ADDRESS) if p.key not in observers]
+        for process in voting:
             process.propose(new)
-        if not leader.enough(got):
+        if not leader.enough(voting):
             self.tell(f"{leader.name}: server {leader.id} stops leading: the reconfiguration found no majority")
             self._look(leader)
             raise Lost

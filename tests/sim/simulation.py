@@ -130,7 +130,7 @@ class Simulation(Scheduler):
         if made.sentence != node.said:
             node.said, node.pause = made.sentence, pause
             node.tell(f"[{made.decision.row}] {made.sentence}")
-        elif pause < LONGEST:
+        elif pause < LONGEST and not self.script:
             pause = node.pause = min(node.pause * AGAIN, LONGEST)
         self.wake_again(node, boots, pause)
 
@@ -253,10 +253,7 @@ class Simulation(Scheduler):
             return False
         wanted = target(self.fleet.desired, self.settings.ensemble.max_voters)
         servers = leader.committed.servers
-        return (
-            len(leader.committed.voters) == wanted
-            and {s.address for s in servers} == {m.address for m in machines}
-        )
+        return len(leader.committed.voters) == wanted and {s.address for s in servers} == {m.address for m in machines}
 
     def _healthy(self, node: Node) -> bool:
         last, process = node.last, node.process()
