@@ -54,7 +54,7 @@ test: lint zookeeper ## Everything: lint, then all tests; ARGS="-k name" goes to
 
 .PHONY: test-long
 test-long: venv zookeeper ## Every scenario on real servers, for hours; ARGS="-k name" goes to pytest
-	@$(RUN) pytest tests/scenarios -m "long or not long" $(ARGS)
+	@$(RUN) pytest tests/scenarios tests/sim/test_agreement.py -m "long or not long" $(ARGS)
 
 .PHONY: soak
 soak: venv ## A million random schedules of the simulation, on all cores; goes on where it was stopped; ARGS="--count 50000"

@@ -93,9 +93,11 @@ def run(seed: int, left_out: frozenset[str] = frozenset()) -> Outcome:
     """Play one schedule to its end."""
     sim = Simulation(seed, max_voters=random.Random(seed).choice((3, 5, 5)))
     chaos = Chaos(sim, seed, left_out)
+    sim.ledger.final = True
     try:
         chaos.play()
-        chaos.quiet()
+        if not sim.over:
+            chaos.quiet()
         began = sim.now
         sim.run(1)
         settled = sim.run(QUIET, lambda: sim.settled() or sim.halted_rightly())
@@ -121,7 +123,8 @@ def run(seed: int, left_out: frozenset[str] = frozenset()) -> Outcome:
 
 
 def shrunk(seed: int) -> Iterator[tuple[frozenset[str], Outcome]]:
-    """Ever smaller schedules that still fail: one part after the other is left out for good where the failure stays."""
+    """Ever smaller schedules that still fail, each with all that is left out of it: one part after the other is left out for good
+    where a failure stays."""
     left_out: frozenset[str] = frozenset()
     smaller = True
     while smaller:

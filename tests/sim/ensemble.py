@@ -98,18 +98,12 @@ class Process:
     def counts(self, other: "Process") -> bool:
         """Whether that server is a voter in a configuration of this one, by id and address."""
         key = other.key
-        for voters, _ in self.electorates:
-            if key in voters:
-                return True
-        return False
+        return any(key in voters for voters, _ in self.electorates)
 
     def enough(self, others: Iterable["Process"]) -> bool:
         """A majority of the voters of each own configuration is among them."""
         keys = {other.key for other in others}
-        for voters, most in self.electorates:
-            if len(voters & keys) < most:
-                return False
-        return True
+        return all(len(voters & keys) >= most for voters, most in self.electorates)
 
     def is_voter(self) -> bool:
         own = self.committed.server(self.id)
