@@ -26,7 +26,8 @@ def main() -> int:
 
 def shrink(seed: int, outcome: chaos.Outcome) -> chaos.Outcome:
     left_out: frozenset[str] = frozenset()
-    for left_out, outcome in chaos.shrunk(seed):
+    for left_out, smaller in chaos.shrunk(seed):
+        outcome = smaller
         print(f"{len(chaos.PARTS) - len(left_out)} of {len(chaos.PARTS)} parts are left, and it still fails", flush=True)
     print(f"seed {seed}, with nothing but: {', '.join(p for p in chaos.PARTS if p not in left_out) or 'the plain schedule'}\n")
     return outcome

@@ -20,7 +20,16 @@ ODDS = {
     "dies joining": (0.0, 0.0, 0.2),
 }
 MOST_FAULTS = 8
-PARTS = (*(f"fault {number}" for number in range(MOST_FAULTS)), *ODDS, "dropped", "slow", "unknown to EC2", "reused addresses")
+PARTS = (
+    *(f"fault {number}" for number in range(MOST_FAULTS)),
+    *ODDS,
+    "dropped",
+    "slow",
+    "unknown to EC2",
+    "reused addresses",
+    "two versions",
+    "late disks",
+)
 
 
 class Outcome(NamedTuple):
@@ -55,6 +64,10 @@ class Chaos:
         sim.fleet.reuse = bool(reused) and "reused addresses" not in self.left_out
         if unknown and "unknown to EC2" not in self.left_out:
             sim.fleet.delay = lambda: sim.random.random() * unknown
+        versions, late = choice((False, False, False, True)), choice((False, False, False, True))
+        self.faults.two_versions = versions and "two versions" not in self.left_out
+        self.faults.late_disks = late and "late disks" not in self.left_out
+        sim.arrived = self.faults.mixed
         if choice((True, True, False)):
             sim.run(60, sim.settled)
         few = choice((False, True))  # only what takes a quorum away, again and again
@@ -74,9 +87,11 @@ class Chaos:
         sim.islands = {}
         sim.fleet.desired = sim.fleet.desired or 1
         self.faults.timely()
+        sim.arrived = self.faults.newer
         for node in sim.living():
             sim.interrupt(node)
             node.aws = node.files.mounted = True
+            self.faults.newer(node)
             sim.boot(node)
         self.withdraw()
 

@@ -12,7 +12,7 @@ from tests.sim.aws import Machine
 from tests.sim.engine import Fiber, Killed
 from tests.sim.ensemble import Lost, Process, Refused, State
 from tests.sim.files import Files, NodeDisk
-from zkboot import model
+from zkboot import documents, model
 from zkboot.errors import Stale, UnknownFact
 from zkboot.model import Change, Configuration, Identity, Me, Mode, Scope
 from zkboot.reconcile import Turn
@@ -37,6 +37,7 @@ class Node:
         self.boots = 0
         self.due = 0  # of the wakes asked for only the latest counts
         self.commanded = False  # its turn belongs to a person's command
+        self.schema = documents.SCHEMA  # of the newest documents that its zkboot understands, and of those that it writes
         self.skew = 0.0  # its clock's error
         self.booted = 0.0
         self.last: Turn | None = None
@@ -74,7 +75,7 @@ class Link:
     def __init__(self, node: Node) -> None:
         self._node, self._sim = node, node.sim
 
-    def _aws(self, name: str) -> None:
+    def asked(self, name: str) -> None:
         node = self._node
         node.point(name)
         if not node.aws:
@@ -92,11 +93,11 @@ class Link:
     # --- Store
 
     def get(self, key: str) -> Stored | None:
-        self._aws(f"get {key}")
+        self.asked(f"get {key}")
         return self._sim.bucket.get(key)
 
     def put(self, key: str, body: bytes, match: str | None) -> str:
-        self._aws(f"put {key}")
+        self.asked(f"put {key}")
         if self._sim.chance("stale"):
             self._node.tell(f"stands still before its write of {key}")
             self._sim.hold(self._node, self._sim.random.choice((3.0, 12.0, 40.0)))
@@ -108,15 +109,15 @@ class Link:
         return etag
 
     def list(self, prefix: str) -> tuple[Listed, ...]:
-        self._aws(f"list {prefix}")
+        self.asked(f"list {prefix}")
         return self._sim.bucket.list(prefix)
 
     def secret(self, name: str) -> str | None:
-        self._aws(f"secret {name}")
+        self.asked(f"secret {name}")
         return self._sim.bucket.secret(name)
 
     def create_secret(self, name: str, value: str) -> bool:
-        self._aws(f"create secret {name}")
+        self.asked(f"create secret {name}")
         made = self._sim.bucket.create_secret(name, value)
         self._answer(f"create secret {name}")
         return made
@@ -124,11 +125,11 @@ class Link:
     # --- GroupApi
 
     def describe(self, instance_ids: frozenset[str]) -> model.Group:
-        self._aws("describe")
+        self.asked("describe")
         return self._sim.fleet.describe(self._node.id, instance_ids)
 
     def complete(self, hook: str) -> bool:
-        self._aws(f"complete {hook}")
+        self.asked(f"complete {hook}")
         completed = self._sim.fleet.complete(self._node.id, hook)
         if completed:
             self._node.tell(f"hook {hook} completed")
@@ -138,7 +139,7 @@ class Link:
         return completed
 
     def heartbeat(self, hook: str) -> None:
-        self._aws("heartbeat")
+        self.asked("heartbeat")
 
     def activity(self) -> str:
         return ""

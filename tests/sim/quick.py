@@ -1,12 +1,13 @@
 """What makes the real code quicker in the simulation, and changes nothing that it does."""
 
 import json
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from zkboot import documents, policy, reconcile
 from zkboot import record as records
-from zkboot.model import Limits, Observation, Report
+from zkboot.model import Record, Report
 from zkboot.settings import Settings
 from zkboot.words import Words
 from zkboot.world import Stored
@@ -46,32 +47,36 @@ def unlocked(name: str, fact: cached_property[Any]) -> Unlocked:
 
 
 @lru_cache(KEPT)
-def read_once(body: bytes, etag: str, modified: float, key: str) -> Report:
+def record_once(body: bytes, key: str, schema: int) -> Record:
+    return READ_RECORD(body, key)
+
+
+@lru_cache(KEPT)
+def report_once(body: bytes, etag: str, modified: float, key: str, schema: int) -> Report:
     return READ_REPORT(Stored(body, etag, modified, 0.0), key)
 
 
+def record(body: bytes, key: str) -> Record:
+    return record_once(body, key, documents.SCHEMA)
+
+
 def report(stored: Stored, key: str) -> Report:
-    return read_once(stored.body, stored.etag, stored.modified, key)
+    return report_once(stored.body, stored.etag, stored.modified, key, documents.SCHEMA)
 
 
-def limits(settings: Settings) -> Limits:
-    """Once for each settings, which live as long as the process (`simulation.loaded`)."""
-    found = LIMITS.get(id(settings))
-    if found is None:
-        found = LIMITS[id(settings)] = WEIGHED(settings)
-    return found
+class Last:
+    """A function that remembers what it made last, and of what."""
 
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make, self._of, self._made = make, None, None
 
-class Remembered:
-    """`Words` of an observation that were read before."""
+    def __call__(self, of: Any) -> Any:
+        if self._of is not of:
+            self._of, self._made = of, self._make(of)
+        return self._made
 
-    def __init__(self) -> None:
-        self._last: Words | None = None
-
-    def __call__(self, seen: Observation) -> Words:
-        if self._last is None or self._last.seen is not seen:
-            self._last = Words(seen)
-        return self._last
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return partial(self, instance)
 
 
 def compact(document: dict[str, Any]) -> bytes:
@@ -80,19 +85,17 @@ def compact(document: dict[str, Any]) -> bytes:
 
 
 READ_REPORT = records._report
-WEIGHED = Settings.limits
-LIMITS: dict[int, Limits] = {}
-WORDS = Remembered()
+READ_RECORD = documents.record_of_json
+WORDS = Last(Words)
 # The same bytes are read again and again, and what they say is never changed.
 PATCHES: tuple[tuple[object, str, Any], ...] = (
     (records, "ThreadPoolExecutor", InTurn),
     (records, "_report", report),
-    (Settings, "limits", limits),
+    (Settings, "limits", Last(Settings.limits)),
     (policy, "Words", WORDS),
     (reconcile, "Words", WORDS),
     (documents, "_dump", compact),
-    (documents, "record_of_json", lru_cache(KEPT)(documents.record_of_json)),
-    (documents, "report_of_json", lru_cache(KEPT)(documents.report_of_json)),
+    (documents, "record_of_json", record),
     *((Words, name, unlocked(name, fact)) for name, fact in vars(Words).items() if isinstance(fact, cached_property)),
 )
 

@@ -11,7 +11,7 @@ from tests.sim.ensemble import Ensemble, Process, State
 from tests.sim.ledger import Ledger
 from tests.sim.node import Node
 from tests.sim.quick import Quick
-from zkboot import reconcile, settings, steps
+from zkboot import documents, reconcile, settings, steps
 from zkboot.errors import Stale, ZkbootError
 from zkboot.model import Action, Mode
 from zkboot.words import target
@@ -56,6 +56,7 @@ class Simulation(Scheduler):
         self.ensemble = Ensemble(self, self.settings.staleness * STALE_SHARE, self.reach)
         self.ensemble.tell = self.tell
         self.nodes: dict[str, Node] = {}
+        self.arrived: Callable[[Node], None] = lambda node: None
         self.islands: dict[str, int] = {}  # address -> island; those on one island reach each other
         self.current: Node | None = None
         self.script: Callable[[Node, str], None] | None = None
@@ -74,6 +75,7 @@ class Simulation(Scheduler):
     def _launched(self, machine: Machine) -> None:
         self.nodes[machine.id] = node = Node(self, machine)
         node.tell("launched")
+        self.arrived(node)
         self.after(0.5 + self.random.random(), lambda: self.boot(node))
 
     def _ended(self, machine: Machine) -> None:
@@ -109,9 +111,12 @@ class Simulation(Scheduler):
 
     def _hand(self, node: Node, job: Any) -> None:
         before, self.current = self.current, node
+        schema, documents.SCHEMA = documents.SCHEMA, node.schema
         steps.hook = lambda when, name: node.point(f"{when} {name}")
-        job()
-        self.current = before
+        try:
+            job()
+        finally:
+            self.current, documents.SCHEMA = before, schema
 
     def _turn(self, node: Node, boots: int) -> None:
         began = self.now
@@ -216,7 +221,7 @@ class Simulation(Scheduler):
 
         def land() -> None:
             try:
-                self.bucket.put(key, body, match)
+                self._hand(node, lambda: self.bucket.put(key, body, match))
                 node.tell(f"its write of {key} lands")
             except Stale:
                 node.tell(f"its write of {key} comes too late")
