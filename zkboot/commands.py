@@ -26,9 +26,10 @@ from zkboot.model import (
     Record,
     Report,
     State,
+    Unknown,
 )
 from zkboot.notes import Notes
-from zkboot.observe import Seen, observe
+from zkboot.observe import Seen, learn, observe
 from zkboot.policy import ACCEPTED
 from zkboot.reconcile import Say, Turn, bootstrap, turn
 from zkboot.settings import Settings
@@ -194,6 +195,7 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     me, disk = world.metadata.me(), world.disk.read()
     found = records.read(world.store, settings.cluster)
     if found is not None and disk.identity == Identity(found[0].cluster_id, found[0].generation):
+        prove_again(world, settings, me, found[0], through)
         return bootstrap(world, settings, say)
     if world.server.process().running:
         raise Refused("this node's server runs: stop it first (the others go on), then run this again")
@@ -222,14 +224,27 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
         claim_adopted(world, settings, me, own.id)
     with step("take in"):
         world.disk.adopt(identity, own.id, view.configuration)
-    with step("configure"):
-        world.disk.prepare_start(super_digest(secret), False)
-    with step("start"):
-        world.server.start()
+    start_and_prove(world, settings, me, secret, identity)
+    return bootstrap(world, settings, say)
+
+
+def prove_again(world: World, settings: Settings, me: Me, record: Record, through: str) -> None:
+    """Killed after the data was taken in and before the proof: no turn sees a quorum of this cluster until it is given."""
+    view = learn(lambda: world.server.view(through))
+    secret = world.store.secret(settings.aws.secret)
+    if record.seed == me.instance_id and not isinstance(view, Unknown) and view.identity is None and secret is not None:
+        start_and_prove(world, settings, me, secret, Identity(record.cluster_id, record.generation))
+
+
+def start_and_prove(world: World, settings: Settings, me: Me, secret: str, identity: Identity) -> None:
+    if not world.server.process().running:
+        with step("configure"):
+            world.disk.prepare_start(super_digest(secret), False)
+        with step("start"):
+            world.server.start()
     await_service(world, settings)
     with step("prove"):
         world.server.prove(me.address, secret, identity)
-    return bootstrap(world, settings, say)
 
 
 def adopted_record(world: World, settings: Settings, me: Me, view: View, disk: Disk) -> Record:

@@ -49,9 +49,9 @@ class Process:
     """One running server. `address` and `files` are its node's."""
 
     def __init__(self, name: str, address: str, files: Files, now: float) -> None:
-        assert files.generation is not None and files.committed is not None
+        assert files.server_id is not None and files.committed is not None
         self.name, self.address, self.files = name, address, files
-        self.id = files.generation.server_id
+        self.id = files.server_id
         self.key: Key = (self.id, address)
         self.started = now
         self.ready = now + 0.4
@@ -149,12 +149,12 @@ class Ensemble:
     def start(self, name: str, address: str, files: Files) -> None:
         if address in self.processes:
             return
-        made, committed = files.generation, files.committed
-        if not files.mounted or files.damaged or made is None or committed is None:
+        own, committed = files.server_id, files.committed
+        if not files.mounted or files.damaged or own is None or committed is None:
             self.tell(f"{name}: server exits: no usable disk")
             return
-        if committed.server(made.server_id) is None:
-            self.tell(f"{name}: server exits: my id {made.server_id} is not in the peer list")
+        if committed.server(own) is None:
+            self.tell(f"{name}: server exits: my id {own} is not in the peer list")
             files.next = None
             return
         self.processes[address] = Process(name, address, files, self._scheduler.now)

@@ -167,9 +167,14 @@ class Faults:
         if not nodes:
             return
         node, live = self.random.choice(nodes), self.random.choice((False, True))
-        command = self.random.choice(("reseed", "reseed", "create", "abort"))
+        command = self.random.choice(("reseed", "reseed", "create", "abort", "adopt"))
         if command == "abort":
             self.sim.command(node, "abort", lambda: commands.abort(node.world, self.sim.settings))
+            return
+        if command == "adopt":
+            through = self.random.choice(nodes).address
+            typed = partial(commands.adopt_live, node.world, self.sim.settings, silence, through)
+            self.sim.command(node, f"adopt --through {through}", typed)
             return
         self.sim.command(
             node,
