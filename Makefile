@@ -53,8 +53,20 @@ test: lint zookeeper ## Everything: lint, then all tests; ARGS="-k name" goes to
 	@$(RUN) pytest tests $(ARGS)
 
 .PHONY: test-long
-test-long: venv zookeeper ## Every scenario on real servers, for hours; ARGS="-k name" goes to pytest
-	@$(RUN) pytest tests/scenarios tests/sim/test_agreement.py -m "long or not long" $(ARGS)
+test-long: venv zookeeper ## What make test leaves out for its time: every case on real servers, hours; ARGS="-k name" goes to pytest
+	@$(RUN) pytest tests -m long $(ARGS)
+
+.PHONY: crash
+crash: venv zookeeper ## Kill zkboot, and cut the power, around every step, on real servers; hours, goes on where it was; ONLY=join,reseed
+	@$(RUN) tests.crash $(if $(ONLY),--only "$(ONLY)")
+
+.PHONY: chaos
+chaos: venv zookeeper ## Every fault at every moment; hours, goes on where it was; build/chaos.html shows it; ONLY="idle,backup/power"
+	@$(RUN) tests.chaos $(if $(ONLY),--only "$(ONLY)")
+
+.PHONY: scale
+scale: venv ## The policy, the record and a turn from 3 to 255 members, the bucket up to 1,000 clusters; build/scale.html shows it
+	@$(RUN) tests.scale
 
 .PHONY: soak
 soak: venv ## A million random schedules of the simulation, on all cores; goes on where it was stopped; ARGS="--count 50000"

@@ -14,14 +14,6 @@ locals {
         minutes    = 3
         meaning    = "No member sees a leader that serves: clients can neither write nor read. Look at `zkboot status` and `zkboot plan` on a member."
       }
-      no-fresh-backup = {
-        metric     = "BackupAge"
-        statistic  = "Minimum"
-        comparison = "GreaterThanThreshold"
-        threshold  = var.alarms.backup_age
-        minutes    = 15
-        meaning    = "The last verified backup is older than ${var.alarms.backup_age} s. Look at `zkboot backups` on a member."
-      }
       disk-filling = {
         metric     = "DiskUsed"
         statistic  = "Maximum"
@@ -37,6 +29,17 @@ locals {
         threshold  = 0
         minutes    = 2
         meaning    = "A member may not decide for itself. `zkboot plan` on it prints the commands for a person."
+      }
+    },
+    # Who switches backups off wants none of them fresh.
+    try(var.settings.backup.interval == 0, false) ? {} : {
+      no-fresh-backup = {
+        metric     = "BackupAge"
+        statistic  = "Minimum"
+        comparison = "GreaterThanThreshold"
+        threshold  = var.alarms.backup_age
+        minutes    = 15
+        meaning    = "The last verified backup is older than ${var.alarms.backup_age} s. Look at `zkboot backups` on a member."
       }
     },
     # One or two servers bear no loss at all.

@@ -129,7 +129,6 @@ resource "aws_autoscaling_group" "this" {
   # All that the first instance needs is there before it, and goes after the last one.
   depends_on = [
     aws_iam_role_policy.node,
-    aws_s3_bucket_lifecycle_configuration.this,
     aws_s3_bucket_ownership_controls.this,
     aws_s3_bucket_policy.this,
     aws_s3_bucket_server_side_encryption_configuration.this,

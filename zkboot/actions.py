@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from zkboot import record as records
-from zkboot.errors import Stale, UnknownFact
+from zkboot.errors import Damaged, Stale, UnknownFact
 from zkboot.model import (
     Action,
+    Backup,
     Claim,
     Configuration,
     Decision,
@@ -48,7 +49,7 @@ class Act(NamedTuple):
     words: Words
     etag: str  # of the record as it was observed
     decision: Decision
-    tell: Callable[[], None]  # says the decision's sentence now, before a step that ends this machine
+    tell: Callable[[str], None]  # says something now, before a step that takes its time or ends this machine
 
     @property
     def me(self) -> Me:
@@ -219,6 +220,24 @@ def reseed(a: Act) -> str | None:
     return None
 
 
+def restore(a: Act) -> str | None:
+    """Name this node the seed that is built from the newest verified backup."""
+    backup = a.seen.backup
+    assert isinstance(backup, Backup)
+    write_report(a, Holds.JOINING)
+    replace_record(a, restoring(a, backup, a.settings.backup.prefix + backup.name), "restore")
+    return None
+
+
+def restoring(a: Act, backup: Backup, source: str) -> Record:
+    """The next generation, from that backup: above all that it has seen, too, which may be another cluster's."""
+    new = next_generation(a, State.RESTORING, source)
+    return new._replace(
+        generation=max(new.generation, backup.identity.generation + 1),
+        zk_epoch=max(new.zk_epoch, max(backup.epoch, backup.zxid >> 32) + EPOCH_MARGIN),
+    )
+
+
 def next_generation(a: Act, state: State, source: str) -> Record:
     """The record that names this node the seed of the next generation, above every epoch known; a command is done with it."""
     return a.record._replace(
@@ -257,9 +276,18 @@ def seed(a: Act) -> str | None:
     alone = Configuration((record.zk_epoch + 1) << 32 if record.zk_epoch else 0, (Server(server_id, a.me.address),))
     if record.state is State.CREATING and a.seen.disk.state is not DiskState.EMPTY:
         archive(a)  # only a person's `create --accept-data-loss` comes here with data
-    if record.state is State.RESEEDING and record.source:
+    built = a.seen.disk.state is DiskState.DATA and a.seen.disk.identity == identity
+    if record.state is State.RESTORING and not built:
+        try:
+            unpack(a, identity, server_id)
+        except Damaged as damage:
+            amend_record(a, lambda record: record._replace(source=""), "give up")
+            return f"{a.decision.reason}; given up, with nothing touched, as the backup is damaged: {damage}"
+        if a.seen.disk.state is not DiskState.EMPTY:
+            archive(a)
+    if record.state is not State.CREATING and (name := source_archive(record)):
         with step("bring back"):
-            a.world.disk.bring_back(record.source)
+            a.world.disk.bring_back(name)
     look_again(a)
     with step("build"):
         if record.state is State.CREATING:
@@ -271,6 +299,19 @@ def seed(a: Act) -> str | None:
     release(a)
     start(a, secret)
     return None
+
+
+def unpack(a: Act, identity: Identity, server_id: int) -> None:
+    """The backup as an archive on this disk, which is not touched before that is whole."""
+    name = source_archive(a.record)
+    if all(archive.name != name for archive in a.seen.disk.archives):
+        with step("unpack"):
+            a.world.backups.unpack(a.record.source, name, identity, server_id, a.tell)
+
+
+def source_archive(record: Record) -> str:
+    """The archive that a seed's disk is brought back from; "" where that is what it holds itself."""
+    return f"restore-{record.generation}" if record.state is State.RESTORING else record.source
 
 
 def fence_on_disk(a: Act) -> None:
@@ -290,8 +331,18 @@ def put_secrets(world: World, settings: Settings, record: Record) -> None:
 
 def prove(a: Act) -> str | None:
     with step("prove"):
-        a.world.server.prove(a.me.address, password(a), Identity(a.record.cluster_id, a.record.generation))
+        a.world.server.prove(a.me.address, password(a), Identity(a.record.cluster_id, a.record.generation), former(a))
     return None
+
+
+def former(a: Act) -> Identity | None:
+    """Whose ensemble this was, where it was restored: a backup of another cluster holds that one's identity znode."""
+    if a.record.state is not State.RESTORING:
+        return None
+    try:
+        return a.world.backups.backup(a.record.source).identity
+    except Damaged:
+        return None  # deleted meanwhile: then nothing but this cluster's own is overwritten
 
 
 def set_created(a: Act) -> str | None:
@@ -467,7 +518,10 @@ def leave(a: Act) -> str | None:
 
 def let_go(a: Act) -> str | None:
     stop(a)
-    a.tell()
+    a.tell(a.decision.reason)
+    if a.decision.back_up:
+        with step("last backup"):
+            a.world.backups.last(a.tell)
     with step("let go"):
         a.world.group.complete(a.settings.aws.termination_hook)
     return None
@@ -563,10 +617,6 @@ def others_serving(a: Act) -> list[int]:
     return sorted(a.words.quorum.serving - ({own.id} if own else set())) if a.words.quorum else []
 
 
-def not_available(a: Act) -> str | None:
-    return f"{a.decision.reason}: not available in this version; nothing was changed"
-
-
 EFFECTS: dict[Action, Callable[[Act], str | None]] = {
     Action.OBEY: obey,
     Action.LEAVE: leave,
@@ -586,5 +636,5 @@ EFFECTS: dict[Action, Callable[[Act], str | None]] = {
     Action.SEED: seed,
     Action.AWAIT_SEED: await_seed,
     Action.RESEED: reseed,
-    Action.RESTORE: not_available,
+    Action.RESTORE: restore,
 }

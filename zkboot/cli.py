@@ -115,9 +115,32 @@ COMMANDS = {
         "between them. What is found whole is marked as verified; what is not is named, with the offset.",
         "zkboot verify 20261122T104700Z",
     ),
+    "restore": Help(
+        "a person's way back: go on from a backup",
+        "The backup is verified, if it never was. Then every living member stops and reports, this node seeds the next\n"
+        "generation from the backup, which is verified once more as it is unpacked beside the data, and the others join it.\n"
+        "What the members held is kept in their archives. Without a name it is the newest that is not known to be damaged.\n"
+        "Another cluster's backups lie under another backup.prefix; one is taken in with --adopt-cluster-id, and the ensemble\n"
+        "keeps its own id. Asks for the cluster's name.",
+        "zkboot restore --before 2026-11-22T10:47:00Z",
+    ),
+    "logs": Help(
+        "read the ensemble's story: the logs of all its instances, in the order of time",
+        "What zkboot, the servers and cloud-init say on every instance, and the trouble of everything else there, from the log\n"
+        "group: without SSH, and of instances that are gone too. It runs on a node, or anywhere with credentials that may read\n"
+        "the log group (logs:FilterLogEvents), given --cluster and --region. The units are zkboot-recover, zookeeper,\n"
+        "cloud-init-main, kernel and so on; --unit metrics shows the figures of each minute, which are left out otherwise.",
+        "zkboot logs --cluster orders --region eu-west-1 --since 2h --unit zookeeper --follow",
+    ),
+    "ship": Help(
+        "send this instance's journal to the log group, from where it stopped",
+        "What zkboot-logs.service runs, until it is stopped. Each line arrives at least once. While AWS is away the journal\n"
+        "keeps what there is to send, within its own bound on disk (journald.conf).",
+        "zkboot ship",
+    ),
     "version": Help("show the version", "", "zkboot version"),
 }
-LATER = ("restore", "pause", "resume")
+LATER = ("pause", "resume")
 
 
 class Ended(BaseException):
@@ -231,7 +254,15 @@ def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
         which = parser.add_mutually_exclusive_group()
         which.add_argument("name", metavar="NAME", nargs="?", help="as zkboot backups lists it")
         which.add_argument("--latest", action="store_true", help="the newest one, as without a name")
-    if name not in ("reseed", "create", "adopt"):
+    if name == "restore":
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("name", metavar="NAME", nargs="?", help="as zkboot backups lists it")
+        which.add_argument("--latest", action="store_true", help="the newest one, as without a name")
+        which.add_argument("--before", metavar="TIME", help="the newest that was whole by then, such as 2026-11-22T10:47:00Z")
+        parser.add_argument("--adopt-cluster-id", action="store_true", help="also the backup of another cluster")
+    if name == "logs":
+        _add_logs(parser)
+    if name not in ("reseed", "restore", "create", "adopt"):
         return
     parser.add_argument("--confirm", metavar="CLUSTER", default="", help="the cluster's name, instead of typing it when asked")
     if name == "adopt":
@@ -241,6 +272,18 @@ def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--abort", action="store_true", help="withdraw the command that stands in the record")
     if name == "create":
         parser.add_argument("--accept-data-loss", action="store_true", help="say that the tree may be lost; required")
+
+
+def _add_logs(parser: argparse.ArgumentParser) -> None:
+    when = "how long ago (90s, 30m, 2h, 3d), or an instant (2026-11-22T07:16:02Z)"
+    parser.add_argument("--since", metavar="WHEN", default="1h", help=f"{when}; 1h unless given")
+    parser.add_argument("--until", metavar="WHEN", help=f"{when}; now unless given")
+    parser.add_argument("--unit", metavar="UNIT", help="of this unit alone")
+    parser.add_argument("--instance", metavar="ID", help="of this instance alone; the beginning of its id will do")
+    parser.add_argument("--follow", action="store_true", help="go on with what comes, until interrupted")
+    parser.add_argument("--cluster", metavar="NAME", help="the cluster, on a machine without its settings")
+    parser.add_argument("--region", metavar="REGION", help="its region, where neither settings nor environment name it")
+    parser.add_argument("--log-group", metavar="NAME", help="the log group; /zkboot/CLUSTER, or what the settings name")
 
 
 def _add_common(parser: argparse.ArgumentParser, overrides: str, config: object, switch: object) -> None:

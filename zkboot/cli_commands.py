@@ -1,16 +1,19 @@
 """What each command of the command line does: small functions of the parsed command line that return the exit code."""
 
 import argparse
+import contextlib
 import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
+from threading import Event
 from typing import TYPE_CHECKING
 
 from zkboot import __version__, say
 from zkboot.clock import NodeClock
-from zkboot.errors import DONE, FAILED, SettingsError, UsageError
+from zkboot.errors import DONE, FAILED, SettingsError, UnknownFact, UsageError
 from zkboot.lock import node_lock
 from zkboot.settings import load, load_with_origins
 from zkboot.settings_keys import EXTRA, KEYS, Settings
@@ -101,6 +104,19 @@ def adopt(options: argparse.Namespace) -> int:
     return DONE
 
 
+def restore(options: argparse.Namespace) -> int:
+    from zkboot import restores
+    from zkboot.aws.backups import S3Backups
+
+    settings = load(options.config, options.set)
+    if options.abort:
+        return _replace(options, "restore", "")
+    asked = restores.Asked(options.name, restores.instant_of(options.before), options.adopt_cluster_id)
+    chosen = restores.choose(world(settings), S3Backups(settings), settings, asked, _speaker(options))
+    _confirm(options, settings, f"stops every member and goes back to 0x{chosen.manifest.last:x}, {chosen.told}")
+    return _loop(options, lambda w, s, tell: restores.restore(w, s, tell, chosen, options.replace_live), _patience)
+
+
 def _replace(options: argparse.Namespace, command: str, effect: str) -> int:
     from zkboot import commands
 
@@ -129,8 +145,21 @@ def backup(options: argparse.Namespace) -> int:
     make = backups.scheduled if options.scheduled else backups.typed
     # A lock of its own: recovery goes on beside a copy that takes its time.
     with node_lock(f"{settings.node.state_dir}/backup", 0.0, _speaker(options), NodeClock()):
-        make(world(settings), S3Backups(settings), settings, _speaker(options))
+        try:
+            make(world(settings), S3Backups(settings), settings, _speaker(options))
+        finally:
+            _note_backups(settings)
     return DONE
+
+
+def _note_backups(settings: Settings) -> None:
+    """For the figures of each minute; where it is not known now how old the newest backup is, what was known stands."""
+    from zkboot import figures
+    from zkboot.aws.backups import S3Backups
+    from zkboot.backup import catalogue
+
+    with contextlib.suppress(UnknownFact, OSError):
+        figures.note_backups(settings, catalogue.read(S3Backups(settings), settings.backup.prefix))
 
 
 def backups(options: argparse.Namespace) -> int:
@@ -155,6 +184,38 @@ def verify(options: argparse.Namespace) -> int:
     return DONE
 
 
+def logs(options: argparse.Namespace) -> int:
+    from zkboot.logs import story
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a person's way to end it, of which nothing needs to be said
+    asked = story.of_options(options)
+    for told in story.tell(asked):
+        print(story.as_json(told) if options.json else story.as_text(told), flush=options.follow)
+    return DONE
+
+
+def ship(options: argparse.Namespace) -> int:
+    from zkboot.aws.imds import Imds
+    from zkboot.aws.logs import LogGroup
+    from zkboot.logs.ship import Shipper
+
+    settings = load(options.config, options.set)
+    speak = _speaker(options)
+    if not settings.aws.log_group:
+        speak("nothing is shipped, as aws.log_group is not set")
+        return DONE
+    gc.enable()  # it goes on for long
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    instance = Imds(settings.aws.metadata_endpoint).instance_id()
+    # The unit has a user of its own, and a folder for it (StateDirectory=).
+    place = f"{os.environ.get('STATE_DIRECTORY') or settings.node.state_dir}/shipped.json"
+    speak(f"shipping the journal to {settings.aws.log_group}, as {instance}/UNIT")
+    Shipper(LogGroup(settings.aws, settings.aws.log_group), f"{instance}/", place, speak, stop.is_set).run()
+    return DONE
+
+
 def version(options: argparse.Namespace) -> int:
     print(json.dumps({"version": __version__}) if options.json else f"zkboot {__version__}")
     return DONE
@@ -174,14 +235,22 @@ def timers(options: argparse.Namespace) -> int:
 
 
 def world(settings: Settings) -> "World":
-    """The world of this node: AWS, the server, the disk and the clock."""
+    """The world of this node: AWS, the server, the disk, the clock and the backups."""
+    from zkboot.aws.backups import S3Backups
     from zkboot.aws.group import AutoScaling, node_metadata
     from zkboot.aws.s3 import S3Store
+    from zkboot.backup.restore import NodeBackups
     from zkboot.world import World
     from zkboot.zookeeper.disk import NodeDisk
     from zkboot.zookeeper.server import NodeServer
 
-    metadata = node_metadata(settings)
+    metadata, store = node_metadata(settings), S3Backups(settings)
+
+    def copy(tell: Callable[[str], None]) -> None:
+        from zkboot import backups
+
+        backups.typed(world(settings), store, settings, tell)
+
     return World(
         store=S3Store(settings),
         group=AutoScaling(settings, metadata),
@@ -189,6 +258,7 @@ def world(settings: Settings) -> "World":
         server=NodeServer(settings),
         disk=NodeDisk(settings),
         clock=NodeClock(),
+        backups=NodeBackups(store, settings, copy),
     )
 
 
@@ -202,9 +272,11 @@ def _loop(
     speak = _speaker(options)
 
     quiet = getattr(options, "quiet", False)
+    last: Turn | None = None
 
     def tell(turn: "Turn") -> None:
-        nonlocal quiet
+        nonlocal quiet, last
+        last = turn
         gc.enable()  # by now all is imported (see `__main__`)
         quiet = quiet and turn.decision.action == "healthy"
         if quiet:
@@ -212,7 +284,19 @@ def _loop(
         speak(turn.sentence, row=turn.decision.row, action=str(turn.decision.action))
 
     with node_lock(settings.node.state_dir, patience(settings), speak, NodeClock()):
-        return command(world(settings), settings, tell)
+        code = command(world(settings), settings, tell)
+        if last is not None:
+            _write_figures(settings, last)
+        return code
+
+
+def _write_figures(settings: Settings, turn: "Turn") -> None:
+    from zkboot import figures
+    from zkboot.model import Action, Unknown
+
+    seen, decision = turn.observation, turn.decision
+    quorum = None if seen is None or isinstance(seen.quorum, Unknown) else seen.quorum is not None
+    figures.write(settings, figures.Verdict(decision.row, decision.action, quorum, decision.action is Action.HALT))
 
 
 def _patience(settings: Settings) -> float:

@@ -1,4 +1,4 @@
-"""A person's commands: `reseed`, `create --accept-data-loss`, `adopt`, and their withdrawal.
+"""A person's commands: `reseed`, `restore`, `create --accept-data-loss`, `adopt`, and their withdrawal.
 
 Each writes its intent into the record by compare-and-set; every living member that reads it stops, promises to stay
 stopped and reports, and
@@ -8,8 +8,8 @@ does nothing else until the intent is carried out or withdrawn. It goes on once 
 import uuid
 
 from zkboot import record as records
-from zkboot.actions import Act, id_of, next_generation, password, put_report, put_secrets, replace_record
-from zkboot.errors import FAILED, Halted, ZkbootError
+from zkboot.actions import Act, id_of, next_generation, password, put_report, put_secrets, replace_record, restoring
+from zkboot.errors import FAILED, Halted, Stale, ZkbootError
 from zkboot.model import (
     Action,
     Change,
@@ -22,19 +22,19 @@ from zkboot.model import (
     Intent,
     Me,
     Mode,
+    Observation,
     Quorum,
     Record,
     Report,
     State,
-    Unknown,
 )
 from zkboot.notes import Notes
-from zkboot.observe import Seen, learn, observe
+from zkboot.observe import Seen, observe
 from zkboot.policy import ACCEPTED
 from zkboot.reconcile import Say, Turn, bootstrap, turn
 from zkboot.settings import Settings
 from zkboot.steps import step
-from zkboot.words import Words
+from zkboot.words import Words, rank
 from zkboot.world import View, World
 from zkboot.zookeeper.zoo_cfg import super_digest
 
@@ -47,29 +47,45 @@ class Refused(ZkbootError):
     exit_code = FAILED
 
 
-def replace(world: World, settings: Settings, say: Say, command: str, live: bool) -> int:
-    """Carry out `reseed` or `create` from this node: intent, all stop, next generation with this node as its seed.
+def replace(world: World, settings: Settings, say: Say, command: str, live: bool, source: str = "") -> int:
+    """Carry out `reseed`, `restore` (of the backup `source`) or `create` from this node: intent, all stop, next generation with
+    this node as its seed.
 
     Raises Refused before anything was changed, Halted when members do not follow in time.
     """
     found = observe(world, settings, Notes(world))
-    record = intend(world, settings, found, command, live)
-    follow(world, settings, say, record)
+    if source and under_way(found.observation, source):
+        return bootstrap(world, settings, say)
+    record = intend(world, settings, found, command, live, source)
+    latest = follow(world, settings, say, record)
+    if source:
+        say(latest._replace(sentence=given_up(world, latest, source)))
     name_seed(world, settings, record)
     return bootstrap(world, settings, say)
 
 
-def intend(world: World, settings: Settings, found: Seen, command: str, live: bool) -> Record:
+def under_way(seen: Observation, source: str) -> bool:
+    """Whether this node, killed since, is the seed that restores that very backup. Raises Refused when another one is."""
+    record = seen.record
+    if not isinstance(record, Record) or (record.state, record.source) != (State.RESTORING, source) or Words(seen).seed_gone:
+        return False
+    if record.seed != seen.me.instance_id:
+        raise Refused(f"{record.seed} restores {source} already, in generation {record.generation}: nothing was done")
+    return True
+
+
+def intend(world: World, settings: Settings, found: Seen, command: str, live: bool, source: str) -> Record:
     """The record with this command's intent in it, written now or found standing."""
     seen = found.observation
     record, quorum, me = known_record(found), seen.quorum, seen.me.instance_id
     if record.intent is not None:
-        if (record.intent.command, record.intent.instance_id) == (command, me):
+        if (record.intent.command, record.intent.instance_id, record.intent.source) == (command, me, source):
             if isinstance(quorum, Quorum):
                 wake(world, settings, found, quorum)
             return record
+        of = f" of {record.intent.source}" if record.intent.source else ""
         raise Refused(
-            f"`{record.intent.command}` from {record.intent.instance_id} stands in the record already; "
+            f"`{record.intent.command}`{of} from {record.intent.instance_id} stands in the record already; "
             "finish it there, or withdraw it with `--abort`"
         )
     if isinstance(quorum, Quorum) and not live:
@@ -88,8 +104,13 @@ def intend(world: World, settings: Settings, found: Seen, command: str, live: bo
         )
     group = Words(seen).group
     with step("intend"):
-        intent = Intent(command, me, "", group.date if group else 0.0)
-        record, _ = records.replace(world.store, settings.cluster, record._replace(intent=intent), found.etag)
+        intent = Intent(command, me, source, group.date if group else 0.0)
+        try:
+            record, _ = records.replace(world.store, settings.cluster, record._replace(intent=intent), found.etag)
+        except Stale as error:
+            raise Refused(
+                f"nothing was done, as another node wrote the record this moment: run the command again ({error})"
+            ) from error
     if isinstance(quorum, Quorum):
         wake(world, settings, found, quorum)
     return record
@@ -112,25 +133,28 @@ def wake(world: World, settings: Settings, found: Seen, quorum: Quorum) -> None:
         )
 
 
-def follow(world: World, settings: Settings, say: Say, record: Record) -> None:
-    """Turns until each living member has stopped and reported; says who has not."""
+def follow(world: World, settings: Settings, say: Say, record: Record) -> Turn:
+    """Turns until each living member has stopped and reported; says who has not. The last turn."""
     end = world.clock.monotonic() + settings.timing.bootstrap_timeout
     while True:
         latest = turn(world, settings)
         missing = missing_members(latest, record)
-        text = (
-            f"waiting: {', '.join(missing)} have not stopped and reported yet"
-            if missing
-            else "every living member has stopped and reported"
-        )
-        say(latest._replace(sentence=text))
+        say(latest._replace(sentence=following(missing)))
         if missing == []:
-            return
+            return latest
         if world.clock.monotonic() >= end:
             raise Halted(
                 f"{', '.join(missing or ['unknown members'])} did not stop; terminate them, or withdraw the command with --abort"
             )
         world.clock.sleep(settings.timing.turn_pause)
+
+
+def following(missing: list[str] | None) -> str:
+    if missing is None:
+        return "waiting: it is not known yet who has stopped and reported"
+    if missing:
+        return f"waiting: {', '.join(missing)} have not stopped and reported yet"
+    return "every living member has stopped and reported"
 
 
 def missing_members(latest: Turn, record: Record) -> list[str] | None:
@@ -164,15 +188,32 @@ def name_seed(world: World, settings: Settings, intended: Record) -> None:
     act = acting(world, settings, found)
     with step("report joining"):
         put_report(world, settings, seen, act.words, Holds.JOINING)
-    reseeds = command == "reseed"
-    new = next_generation(act, State.RESEEDING if reseeds else State.CREATING, "" if reseeds else ACCEPTED)
+    if command == "restore":
+        new = restoring(act, world.backups.backup(record.intent.source), record.intent.source)
+    elif command == "reseed":
+        new = next_generation(act, State.RESEEDING, "")
+    else:
+        new = next_generation(act, State.CREATING, ACCEPTED)
     replace_record(act, new, "name seed")
+
+
+def given_up(world: World, latest: Turn, source: str) -> str:
+    """What the members hold that the backup does not."""
+    backup, seen = world.backups.backup(source), latest.observation
+    assert seen is not None
+    words = Words(seen)
+    held = [(r.instance_id, r.data) for i in words.living if (r := words.reports.get(i)) is not None]
+    newer = [f"{i} ({data.zxid:#x})" for i, data in held if data is not None and rank(data) > (backup.epoch, backup.zxid)]
+    if not newer:
+        return f"restoring {backup.name}, up to {backup.zxid:#x}: no living member holds more"
+    kept = "kept in their archives, and not in the ensemble from now on"
+    return f"restoring {backup.name}, up to {backup.zxid:#x}: what {', '.join(newer)} hold beyond that is {kept}"
 
 
 def acting(world: World, settings: Settings, found: Seen) -> Act:
     """What the actions work with, for a command instead of a turn."""
     seen = found.observation
-    return Act(world, settings, seen, Words(seen), found.etag, Decision(1, Action.OBEY, ""), lambda: None)
+    return Act(world, settings, seen, Words(seen), found.etag, Decision(1, Action.OBEY, ""), lambda text: None)
 
 
 def abort(world: World, settings: Settings) -> str:
@@ -194,9 +235,27 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     """
     me, disk = world.metadata.me(), world.disk.read()
     found = records.read(world.store, settings.cluster)
-    if found is not None and disk.identity == Identity(found[0].cluster_id, found[0].generation):
-        prove_again(world, settings, me, found[0], through)
+    if found is None or disk.identity != Identity(found[0].cluster_id, found[0].generation):
+        record = take_in(world, settings, me, disk, found[0] if found else None, through)
+    elif found[0].seed == me.instance_id and world.server.view(through).identity is None:
+        record = found[0]  # killed before its proof: no other node puts the identity there
+    else:
         return bootstrap(world, settings, say)
+    secret = world.store.secret(settings.aws.secret)
+    assert secret is not None
+    if not world.server.process().running:
+        with step("configure"):
+            world.disk.prepare_start(super_digest(secret), False)
+        with step("start"):
+            world.server.start()
+    await_service(world, settings)
+    with step("prove"):
+        world.server.prove(me.address, secret, Identity(record.cluster_id, record.generation))
+    return bootstrap(world, settings, say)
+
+
+def take_in(world: World, settings: Settings, me: Me, disk: Disk, known: Record | None, through: str) -> Record:
+    """This node's data and id become the record's, which the first one writes. Raises Refused before anything was changed."""
     if world.server.process().running:
         raise Refused("this node's server runs: stop it first (the others go on), then run this again")
     if disk.state is not DiskState.DATA or disk.data is None:
@@ -207,44 +266,22 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     own = next((s for s in view.configuration.servers if s.address == me.address), None)
     if own is None:
         raise Refused(f"the ensemble at {through} has no server at {me.address}: this node is no member of it")
-    if found is None and view.identity is not None:
+    if known is None and view.identity is not None:
         raise Refused(
             f"the ensemble at {through} belongs to cluster {view.identity.cluster_id}, whose record is missing: put it back"
         )
-    record = found[0] if found is not None else adopted_record(world, settings, me, view, disk)
+    record = known if known is not None else adopted_record(world, settings, me, view, disk)
     identity = Identity(record.cluster_id, record.generation)
     # Only whoever wrote the record may find its ensemble without the identity that the proof puts there.
     first = view.identity is None and record.seed == me.instance_id
     if record.scope != me.scope or (view.identity != identity and not first):
         raise Refused(f"the ensemble at {through} belongs to {view.identity}, the record is of {identity}")
     put_secrets(world, settings, record)
-    secret = world.store.secret(settings.aws.secret)
-    assert secret is not None
     if id_of(me.instance_id, record) is None:
         claim_adopted(world, settings, me, own.id)
     with step("take in"):
         world.disk.adopt(identity, own.id, view.configuration)
-    start_and_prove(world, settings, me, secret, identity)
-    return bootstrap(world, settings, say)
-
-
-def prove_again(world: World, settings: Settings, me: Me, record: Record, through: str) -> None:
-    """Killed after the data was taken in and before the proof: no turn sees a quorum of this cluster until it is given."""
-    view = learn(lambda: world.server.view(through))
-    secret = world.store.secret(settings.aws.secret)
-    if record.seed == me.instance_id and not isinstance(view, Unknown) and view.identity is None and secret is not None:
-        start_and_prove(world, settings, me, secret, Identity(record.cluster_id, record.generation))
-
-
-def start_and_prove(world: World, settings: Settings, me: Me, secret: str, identity: Identity) -> None:
-    if not world.server.process().running:
-        with step("configure"):
-            world.disk.prepare_start(super_digest(secret), False)
-        with step("start"):
-            world.server.start()
-    await_service(world, settings)
-    with step("prove"):
-        world.server.prove(me.address, secret, identity)
+    return record
 
 
 def adopted_record(world: World, settings: Settings, me: Me, view: View, disk: Disk) -> Record:

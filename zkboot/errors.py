@@ -51,5 +51,11 @@ class NewerSchema(UnknownFact):
     """A stored document has a newer schema than this zkboot understands: wait for the upgrade, never guess."""
 
 
+class NoRoom(ZkbootError):
+    """A disk is too full for what was to be written; the message names it, and how much is needed."""
+
+    exit_code = WAITING
+
+
 class Damaged(ZkbootError):
     """Stored bytes fail verification by content (seal, checksum, gap); the message names file and offset."""

@@ -1,7 +1,7 @@
 """The light turn: whether a `recover` may end at once, because all is well with this node as far as the node itself can see.
 
 It asks the local server, the configuration beside it, the instance metadata and the small state that full turns leave; not AWS.
-Whatever is not plainly well, and any error, leads to the full turn. It only reads, and so takes no lock.
+Whatever is not plainly well, and any error, leads to the full turn. It changes nothing, and so takes no lock.
 
 A healthy node pays for this every minute: nothing dear may be imported on the way.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zkboot.model import Configuration, Mode, Role
 
 if TYPE_CHECKING:
+    from zkboot.settings_keys import Settings
     from zkboot.world import Peer
 
 
@@ -44,9 +45,11 @@ def ends_here(argv: list[str]) -> bool:
     if command is None:
         return False
     try:
-        facts = _gather(command)
+        settings = _load(command)
+        facts = _gather(settings)
         if doubt(facts):
             return False
+        _write_figures(settings)
     except Exception:
         # The loop's edge: whatever stands in the way here, the full turn meets it again and tells it.
         return False
@@ -115,14 +118,24 @@ def _not_whole(facts: Facts, answer: "Peer") -> str:
     return ""
 
 
-def _gather(command: Command) -> Facts:
+def _load(command: Command) -> "Settings":
+    from zkboot.settings import load
+
+    return load(command.config, command.overrides)
+
+
+def _write_figures(settings: "Settings") -> None:
+    from zkboot import figures
+
+    figures.write(settings, figures.HEALTHY)
+
+
+def _gather(settings: "Settings") -> Facts:
     """The facts, cheapest first; raises anything where one cannot be learned."""
     from zkboot.aws.imds import Imds
     from zkboot.clock import NodeClock
-    from zkboot.settings import load
     from zkboot.zookeeper import configuration, fourletter
 
-    settings = load(command.config, command.overrides)
     state = _read_json(f"{settings.node.state_dir}/state.json")
     server = (state["address"], settings.zookeeper.client_port)
     clock = NodeClock()

@@ -100,7 +100,7 @@ class Intent(NamedTuple):
 
     command: str  # reseed, restore, create, adopt
     instance_id: str  # the node it was typed on, which carries it out
-    source: str  # the backup's name for a restore, else ""
+    source: str  # for a restore the backup, prefix and name; else ""
     requested: float
 
 
@@ -118,7 +118,9 @@ class Record(NamedTuple):
     created: tuple[int, ...]  # the generations that were created
     zk_epoch: int  # the next seed's ZooKeeper epoch is above this
     members: Mapping[int, Claim]
-    source: str = ""  # the backup that a `restoring` seed is built from
+    source: str = (
+        ""  # what the seed is built from: a backup, prefix and name ("" once it was given up), or an archive of the seed
+    )
     intent: Intent | None = None
 
 
@@ -246,13 +248,13 @@ class Group(NamedTuple):
 
 
 class Backup(NamedTuple):
-    """The newest verified backup."""
+    """A backup, as far as the policy weighs it: whose data, and up to where."""
 
     name: str
     identity: Identity
     epoch: int
     zxid: int
-    age: float  # seconds
+    age: float  # seconds by S3's clock, since it is known to have held all that had been written
 
 
 class Held(NamedTuple):
@@ -272,6 +274,7 @@ class Limits(NamedTuple):
     consistency: float = 300.0  # how long EC2 may not yet know an instance
     auto_restore: float = 0.0  # the greatest age of a backup restored unasked; 0 is off
     report: float = 20.0  # without a quorum, reports are written again this often
+    backups: bool = False  # they are made, and so is a last one when the group goes to zero
 
 
 class Observation(NamedTuple):
@@ -285,7 +288,7 @@ class Observation(NamedTuple):
     reports: Mapping[str, Report] | Unknown
     group: Group | Unknown
     witnesses: tuple[str, ...] | Unknown  # where a cluster id stands besides the record ("SSM parameter /zkboot/a/cluster-id")
-    backup: Backup | None | Unknown
+    backup: Backup | None | Unknown  # the newest verified one; looked for only where it decides
     disk: Disk
     server: Process
     quorum: Quorum | None | Unknown
@@ -338,4 +341,5 @@ class Decision(NamedTuple):
     reason: str
     change: Change | None = None
     aside: bool = False  # move a pending configuration aside before the start
+    back_up: bool = False  # what the disk holds, before the instance is let go
     noted: tuple[str, ...] = ()

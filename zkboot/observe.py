@@ -26,7 +26,7 @@ from zkboot.model import (
 )
 from zkboot.notes import Notes
 from zkboot.settings import Settings
-from zkboot.words import majority
+from zkboot.words import Words, majority
 from zkboot.world import Peer, World
 
 T = TypeVar("T")
@@ -89,7 +89,17 @@ def observe(world: World, settings: Settings, notes: Notes) -> Seen:
             seen = seen._replace(record=again)
         elif again is not None:
             return observe(world, settings, notes)
+    if isinstance(record, Record) and backup_decides(seen):
+        seen = seen._replace(backup=learn(lambda: world.backups.newest(record.cluster_id)))
     return Seen(seen, etag)
+
+
+def backup_decides(seen: Observation) -> bool:
+    """Whether a backup can matter to what is decided: too few voters remain, or the last members of a group go."""
+    words = Words(seen)
+    if words.group is None or isinstance(seen.reports, Unknown):
+        return False
+    return (seen.quorum is None and words.too_few) or (seen.taken is True and words.group.desired == 0)
 
 
 def named_in(record: Record) -> frozenset[str]:
@@ -135,9 +145,8 @@ def witnesses(world: World, settings: Settings) -> tuple[str, ...]:
     found = []
     if (value := world.store.secret(settings.aws.witness)) is not None:
         found.append(f"the parameter {settings.aws.witness} (cluster {value})")
-    backups = world.store.list(f"backups/{settings.cluster}/")
-    if backups:
-        found.append(f"{len(backups)} objects under backups/{settings.cluster}/")
+    if traces := world.backups.traces():
+        found.append(traces)
     return tuple(found)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from zkboot.model import (
     Action,
+    Backup,
     Change,
     Decision,
     DiskState,
@@ -25,7 +26,7 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import ALONE, NO_QUORUM, REGISTERED, TOO_FEW, Words, absent, majority, tolerance, too_few_at
+from zkboot.words import ALONE, NO_QUORUM, REGISTERED, TOO_FEW, Words, absent, majority, rank, tolerance, too_few_at
 
 ACCEPTED = "accept-data-loss"  # the record's source when a person had an empty tree created in place of what was
 
@@ -141,12 +142,12 @@ def then_2(w: Words) -> Decision:
         return say(Action.LET_GO, "the group takes this instance, which holds nothing of the cluster: let go")
     own = w.own_server
     if w.quorum is None:
-        return say(Action.LET_GO, f"the group goes to zero and no quorum is left to leave: stopped and let go; {last_copy(w)}")
+        return to_zero(w, "no quorum is left to leave")
     if own is None:
         return say(Action.LET_GO, "the group takes this instance, which is in no configuration: stopped and let go")
     change = stands_without_me(w) if own.role is Role.PARTICIPANT else Change((), (own.id,), w.quorum.configuration.version)
     if change is None:
-        return say(Action.LET_GO, f"the group goes to zero and no other voter is left: stopped and let go; {last_copy(w)}")
+        return to_zero(w, "no other voter is left")
     return say(
         Action.LEAVE,
         f"the group takes this instance: server {own.id} leaves the configuration{described(w, change, own)}",
@@ -154,11 +155,23 @@ def then_2(w: Words) -> Decision:
     )
 
 
-def last_copy(w: Words) -> str:
-    backup = w.seen.backup
-    if backup is None or isinstance(backup, Unknown):
-        return f"with it goes what it holds of cluster {w.seen.cluster}, of which no backup is known"
-    return f"the backup {backup.name} holds {backup.zxid:#x}"
+def to_zero(w: Words, left: str) -> Decision:
+    """Among those left without another way out: with a last backup where backups are made and none holds as much.
+
+    One that fails is tried again until the termination hook's own time is over, which nothing prolongs.
+    """
+    disk, backup = w.seen.disk, w.seen.backup
+    known = backup if isinstance(backup, Backup) else None
+    mine = disk.state is DiskState.DATA and disk.data is not None and w.of_generation
+    covered = known is not None and disk.data is not None and (known.epoch, known.zxid) >= rank(disk.data)
+    due = w.seen.limits.backups and mine and not covered
+    if due:
+        goes = "stopped, backed up a last time and let go"
+    elif known is not None:
+        goes = f"stopped and let go; the backup {known.name} holds {known.zxid:#x}"
+    else:
+        goes = f"stopped and let go; with it goes what it holds of cluster {w.seen.cluster}, of which no backup is known"
+    return say(Action.LET_GO, f"the group goes to zero and {left}: {goes}")._replace(back_up=due)
 
 
 def holds_nothing(w: Words) -> bool:
@@ -710,6 +723,8 @@ def buildable(w: Words) -> bool:
     assert record is not None
     if record.state is State.CREATING:
         return disk.state is DiskState.EMPTY or record.source == ACCEPTED
+    if record.state is State.RESTORING:
+        return not w.given_up
     kept = disk.state is DiskState.EMPTY and any(x.name == record.source and not x.damaged for x in disk.archives)
     return kept or (disk.state is DiskState.DATA and w.counts(disk.identity))
 
@@ -724,8 +739,10 @@ def then_15(w: Words) -> Decision:
     assert w.record is not None
     seed = f"this node is the seed of generation {w.record.generation} ({w.record.state})"
     if buildable(w):
-        return say(Action.SEED, f"{seed}: building its disk, then the fence, then the start")
-    return say(Action.REPORT, f"{seed}, but its disk is {w.seen.disk.state} now: reported, so that others may go on")
+        of = f" from the backup {w.record.source}" if w.record.state is State.RESTORING else ""
+        return say(Action.SEED, f"{seed}: building its disk{of}, then the fence, then the start")
+    but = "the backup it was to restore is damaged" if w.given_up else f"its disk is {w.seen.disk.state} now"
+    return say(Action.REPORT, f"{seed}, but {but}: what the disk holds is reported, so that others may go on")
 
 
 def beside_seed(w: Words) -> bool:
@@ -800,7 +817,7 @@ def row_19(w: Words) -> bool:
 
 def backup_is_ahead(w: Words) -> bool:
     backup = w.seen.backup
-    if backup is None or isinstance(backup, Unknown) or w.record is None or backup.identity.cluster_id != w.record.cluster_id:
+    if backup is None or isinstance(backup, Unknown) or not w.counts(backup.identity):
         return False
     return not w.holdings or (backup.epoch, backup.zxid) > w.holdings[0][0]
 
@@ -885,15 +902,22 @@ def then_22(w: Words) -> Decision:
     ways = []
     if w.holdings:
         (epoch, zxid), best, _ = w.holdings[0]
-        ways.append(f"`zkboot reseed` keeps what {best} holds ({zxid:#x} of epoch {epoch})")
+        ways.append(f"`zkboot reseed` on {best} keeps what it holds ({zxid:#x} of epoch {epoch})")
     ways += [f"`zkboot reseed` on {r.instance_id} keeps its {r.data.zxid:#x}" for r in standing_still(w) if r.data]
     if backup is not None and not isinstance(backup, Unknown):
-        ways.append(f"`zkboot restore {backup.name}` goes back to {backup.zxid:#x}, {backup.age:.0f} s old")
+        ways.append(f"`zkboot restore {backup.name}` goes back to {backup.zxid:#x}, {backup.age:.0f} s old{standing(w)}")
     ways.append("`zkboot create --accept-data-loss` begins with an empty tree")
     return say(
         Action.HALT,
         f"halted: too few voters of cluster {cluster} remain (lost: {lost}), and a person must choose: {'; '.join(ways)}",
     )
+
+
+def standing(w: Words) -> str:
+    """How the backup stands to what the members hold."""
+    if backup_is_ahead(w):
+        return ", newer than any of that" if w.holdings else ""
+    return ", older than any of that" if w.holdings else ", of a generation that was given up"
 
 
 def besides(w: Words) -> str:

@@ -101,9 +101,10 @@ def carry_out(world: World, settings: Settings, notes: Notes, found: Seen, decis
         notes.state["restarts"] = seen.restarts + 1
         notes.save()
     told = Turn(seen, decision, decision.reason)
-    sentence = act(Act(world, settings, seen, words, found.etag, decision, lambda: say(told)))
-    if seen.taken is True and decision.action not in (Action.LET_GO, Action.LEAVE):
-        keep_waiting(world, settings)
+    sentence = act(Act(world, settings, seen, words, found.etag, decision, lambda text: say(told._replace(sentence=text))))
+    if hook := hook_to_keep(settings, words, decision):
+        with step("heartbeat"):
+            world.group.heartbeat(hook)
     if decision.action is Action.HEALTHY:
         report_membership(world, settings, seen, words)
         settle_light(notes, words)
@@ -121,10 +122,14 @@ def report_membership(world: World, settings: Settings, seen: Observation, words
             put_report(world, settings, seen, words, Holds.DATA)
 
 
-def keep_waiting(world: World, settings: Settings) -> None:
-    """The group is taking this instance and it cannot go yet: the termination hook's time begins again."""
-    with step("heartbeat"):
-        world.group.heartbeat(settings.aws.termination_hook)
+def hook_to_keep(settings: Settings, words: Words, decision: Decision) -> str:
+    """The hook whose time must not end now: the group would end an instance that cannot go yet, or has data and is not let in."""
+    seen, group = words.seen, words.group
+    if seen.taken is True:
+        return "" if decision.action in (Action.LET_GO, Action.LEAVE) else settings.aws.termination_hook
+    own = group.instances.get(seen.me.instance_id) if group else None
+    waits = own is not None and own.lifecycle == "Pending:Wait" and decision.action is not Action.LET_IN
+    return settings.aws.launch_hook if waits and seen.disk.state is DiskState.DATA else ""
 
 
 def settle_light(notes: Notes, words: Words) -> None:
@@ -181,6 +186,10 @@ def refreshed(seen: Observation, words: Words, due: bool) -> Holds | None:
         return truth if report is None or truth is not Holds.UNKNOWN or due else None
     if report.holds is Holds.DATA:
         return truth if due or truth is not Holds.DATA else None
+    if report.holds is Holds.EMPTY and seen.disk.state is DiskState.EMPTY:
+        # Killed right after its data was archived: that promise still names the disk, and nobody the archive.
+        told = {archive.name for archive in report.archives}
+        return Holds.EMPTY if {archive.name for archive in seen.disk.archives} - told else None
     return None
 
 

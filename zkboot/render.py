@@ -74,7 +74,8 @@ def _cluster(words: Words) -> Iterator[str]:
         state = f"generation {record.generation}, {record.state}; record revision {record.revision}"
         yield f"cluster {seen.cluster} ({record.cluster_id}): {state}"
         if record.intent is not None:
-            yield f"command: {record.intent.command}, typed on {record.intent.instance_id}"
+            of = f" of {record.intent.source}" if record.intent.source else ""
+            yield f"command: {record.intent.command}{of}, typed on {record.intent.instance_id}"
     yield _quorum(words)
 
 

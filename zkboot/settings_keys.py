@@ -191,6 +191,7 @@ class Settings(NamedTuple):
             consistency=self.timing.consistency,
             auto_restore=self.ensemble.auto_restore,
             report=self.timing.report_interval,
+            backups=self.backup.interval > 0,
         )
 
 

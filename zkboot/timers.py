@@ -1,4 +1,4 @@
-"""Switching the timers on: systemd's, or a file for whoever supervises a machine without it."""
+"""Switching the timers and the shipping of the journal on: systemd's units, or a file for who supervises a machine without it."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from zkboot.zookeeper import files
 
 BACKUP = "zkboot-backup.timer"
 UNITS = ("zkboot-recover.timer", BACKUP)
+LOGS = "zkboot-logs.service"
 DROP_IN = f"/etc/systemd/system/{UNITS[0]}.d/interval.conf"
 USUAL = Timing().recover_interval  # what the image's timer says
 INTERVAL = """\
@@ -65,6 +66,8 @@ def _enable_units(systemctl: str, verb: str) -> tuple[str, ...]:
         done = _run(systemctl, word, *known)
         if done.returncode != 0:
             raise ZkbootError(f"systemctl {word} {' '.join(known)} failed: {done.stderr.strip()}; zkboot runs as root")
+    # A node serves without it, and systemd tells what is wrong with it.
+    _run(systemctl, "enable", "--now", "--no-block", LOGS)
     return known
 
 

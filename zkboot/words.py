@@ -21,6 +21,7 @@ from zkboot.model import (
     Record,
     Report,
     Server,
+    State,
     Unknown,
 )
 
@@ -302,10 +303,15 @@ class Words:
 
     @cached_property
     def seed_gone(self) -> bool:
-        """The seed is dead, or has promised that its disk is empty."""
+        """The seed is dead, has promised that its disk is empty, or has given up what it was to restore."""
         assert self.record is not None
         report = self.reports.get(self.record.seed)
-        return self.dead(self.record.seed) or (report is not None and report.holds is Holds.EMPTY)
+        return self.dead(self.record.seed) or (report is not None and report.holds is Holds.EMPTY) or self.given_up
+
+    @cached_property
+    def given_up(self) -> bool:
+        """The backup of this generation's seed turned out to be damaged, before anything was built of it."""
+        return self.record is not None and self.record.state is State.RESTORING and not self.record.source
 
     @cached_property
     def living(self) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
-"""What the loop needs of the world: six small protocols, so that it runs against AWS and real servers, and against a
+"""What the loop needs of the world: seven small protocols, so that it runs against AWS and real servers, and against a
 simulated world.
 
 Every method may raise `UnknownFact` (the fact could not be learned, or it is not known whether the effect happened).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from zkboot.model import Archive, Change, Configuration, Disk, Group, Identity, Me, Mode, Process
+from zkboot.model import Archive, Backup, Change, Configuration, Disk, Group, Identity, Me, Mode, Process
 
 
 class Stored(NamedTuple):
@@ -111,8 +112,11 @@ class ServerApi(Protocol):
         Raises Stale when the version no longer is `change.version` or the ensemble refuses for now (the message says why).
         """
 
-    def prove(self, address: str, password: str, identity: Identity) -> None:
-        """A timed write of the identity znode through that server: a quorum acknowledged it when this returns."""
+    def prove(self, address: str, password: str, identity: Identity, former: Identity | None = None) -> None:
+        """A timed write of the identity znode through that server: a quorum acknowledged it when this returns.
+
+        Another cluster's znode stops it, but for that of `former`, whose backup this ensemble was restored from.
+        """
 
 
 class DiskApi(Protocol):
@@ -175,8 +179,31 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
+class BackupsApi(Protocol):
+    """The backups, as far as a turn needs them. What is named by prefix and name is a `source`."""
+
+    def traces(self) -> str:
+        """What lies where this cluster's backups do, in words; "" for nothing."""
+
+    def newest(self, cluster_id: str) -> Backup | None:
+        """The newest of that cluster that was verified, and not found damaged since."""
+
+    def last(self, tell: Callable[[str], None]) -> None:
+        """Back up what this node's disk holds, its server stopped for good. Raises ZkbootError."""
+
+    def backup(self, source: str) -> Backup:
+        """Raises Damaged when it is not there, or its manifest is none."""
+
+    def unpack(self, source: str, name: str, identity: Identity, server_id: int, tell: Callable[[str], None]) -> None:
+        """Download a backup, verify it to its last record, and leave it as the archive `name` on this node's disk, from which
+        `bring_back` makes the unfenced disk of that identity's seed. Whole or not at all; the disk itself is not touched.
+
+        Raises Damaged when the backup is (it is marked so), NoRoom.
+        """
+
+
 class World(NamedTuple):
-    """The six together."""
+    """The seven together."""
 
     store: Store
     group: GroupApi
@@ -184,3 +211,4 @@ class World(NamedTuple):
     server: ServerApi
     disk: DiskApi
     clock: Clock
+    backups: BackupsApi

@@ -1,6 +1,6 @@
 """Real servers beside one lab region, and a backup of them as one of the region's nodes makes it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,13 @@ from typing import Any
 from kazoo.client import KazooClient
 
 from tests.integration.aws import BUCKET, CLUSTER, Node
-from tests.integration.servers import IDENTITY, PASSWORD, Machine
+from tests.integration.servers import DEADLINE, IDENTITY, PASSWORD, Machine
 from zkboot import backups
 from zkboot.aws.backups import S3Backups
 from zkboot.aws.s3 import S3Store
 from zkboot.backup import catalogue, verify
 from zkboot.backup.manifest import Manifest
+from zkboot.backup.restore import NodeBackups
 from zkboot.clock import NodeClock
 from zkboot.settings_keys import Backup, Settings
 from zkboot.world import World
@@ -32,8 +33,12 @@ class Place:
         )
         self.store = S3Backups(self.settings)
         self.said: list[str] = []
-        self.world = World(S3Store(self.settings), aws.autoscaling, aws.metadata, machine.server, machine.disk, NodeClock())
+        store, backups = S3Store(self.settings), NodeBackups(self.store, self.settings, self.copy)
+        self.world = World(store, aws.autoscaling, aws.metadata, machine.server, machine.disk, NodeClock(), backups)
         self._admin = aws.region.client("s3")
+
+    def copy(self, tell: Callable[[str], None]) -> None:
+        backups.typed(self.world, self.store, self.settings, tell)
 
     def typed(self) -> None:
         backups.typed(self.world, self.store, self.settings, self.said.append)
@@ -85,7 +90,7 @@ def prove(machine: Machine) -> None:
 @contextmanager
 def client(machine: Machine) -> Iterator[KazooClient]:
     zk = KazooClient(f"{machine.address}:2181", timeout=10)
-    zk.start(20)
+    zk.start(DEADLINE)
     try:
         yield zk
     finally:

@@ -37,6 +37,12 @@ def full_lab(samples: int, step: Step) -> Iterator[Figure]:
     return full(samples, step)
 
 
+def of_stack(samples: int, step: Step) -> Iterator[Figure]:
+    from tests.bench.stack import stack
+
+    return stack(samples, step)
+
+
 MEASUREMENTS = {
     "start": Measurement("three machines to an ensemble", ensembles.start, 3),
     "join": Measurement("one joins two", ensembles.join, 2),
@@ -45,6 +51,7 @@ MEASUREMENTS = {
     "majority": Measurement("a majority terminated to the next acknowledged write", majority.majority, 2),
     "turn": Measurement("what a light and a whole turn cost", turns.turn, 5),
     "full": Measurement("booted instances (root, Linux, Packer): launch, sizes, the server's start", full_lab, 2),
+    "terraform": Measurement("the stack by Terraform (also its AWS provider): apply, plan, destroy", of_stack, 2),
     "policy": Measurement("the size of the proved space", policy, 1),
 }
 

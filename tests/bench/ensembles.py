@@ -195,7 +195,7 @@ def writing(addresses: Sequence[str]) -> Iterator[Callable[[], float]]:
             except (KazooException, KazooTimeoutError):
                 time.sleep(hand.LOOK_EVERY)
 
-    client.start(timeout=10)
+    client.start(timeout=60)
     try:
         write()
         yield write

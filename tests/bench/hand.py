@@ -19,7 +19,7 @@ from tests.lab.settings import settings, zookeeper_home
 
 PASSWORD = "by-hand"
 DIGEST = base64.b64encode(hashlib.sha1(f"super:{PASSWORD}".encode()).digest()).decode()
-DEADLINE = 60.0  # seconds
+DEADLINE = 300.0  # seconds
 LOOK_EVERY = 0.01  # seconds
 EPOCH_MARGIN = 65536  # what the product leaves too
 _hosts = itertools.count(1)

@@ -32,6 +32,7 @@ def turn(samples: int, step: Step) -> Iterator[Figure]:
         zk.wait_until(lambda: all(machine.said("recovery every") for machine in zk.living), "each machine has its timers")
         follower, leader = zk.followers()[0], zk.leader()
         zk.wait_until(lambda: not any(machine.zkboot_pids() for machine in zk.living), "no zkboot runs")
+        zk.wait_until(lambda: turns_light(region, follower), "its turns are light: a full one has seen the ensemble as it is")
         before = region.calls(follower)
         for _ in range(4 * samples):
             step("a light turn")
@@ -49,6 +50,13 @@ def turn(samples: int, step: Step) -> Iterator[Figure]:
             yield Figure(f"{name} of a {what} turn", unit, ours, empty, AGAINST)
     yield Figure("AWS calls of a light turn", "calls", (light_calls / len(light),))
     yield Figure("AWS calls of a whole healthy turn", "calls", (whole_calls / len(whole),))
+
+
+def turns_light(region: Region, machine: Machine) -> bool:
+    """Whether a turn, taken now, makes no AWS call."""
+    before = region.calls(machine)
+    use(machine, "-m", "zkboot", "recover")
+    return not more(before, region.calls(machine))
 
 
 def use(machine: Machine, *arguments: str) -> Used:

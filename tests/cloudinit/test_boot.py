@@ -8,13 +8,15 @@ from tests.cloudinit.members import LET_IN, OVERTAKEN, end_of, server_id, three_
 from tests.cloudinit.story import any_of, hold_to, log_of, may, says
 from tests.lab.group import Group
 from tests.lab.region import Region
+from tests.lab.settings import PATIENT
+from tests.scenarios.story import serves_again
 
 
 @pytest.fixture(scope="module")
 def zk() -> Iterator[Group]:
     """An ensemble of three that has just booted."""
     with Region() as region:
-        group = region.group(3)
+        group = region.group(3, settings=PATIENT)
         group.wait_serving(3)
         for machine in group.living:
             end_of(machine, group)
@@ -40,9 +42,9 @@ def test_a_replacement(zk: Group) -> None:
         new,
         any_of(*OVERTAKEN),
         says(rf"joining the ensemble led by server \d: server {me} started"),
-        may(rf"waiting: server {me} takes over the data from server \d"),
+        any_of(*OVERTAKEN, rf"waiting: server {me} takes over the data from server \d"),
         says(rf"joined as server {me}, replacing {gone} \({dead.instance_id} is terminated\); voters now {voters}"),
-        may(rf"waiting: server {me} runs but does not serve yet"),
+        any_of(*OVERTAKEN, rf"waiting: server {me} runs but does not serve yet"),
         says(LET_IN.format(me)),
         says(rf"serving as (follower|leader), server {me} of 3 \({voters}\); recovery every 3 s"),
     )
@@ -60,9 +62,9 @@ def test_a_spare(zk: Group) -> None:
         new,
         any_of(*OVERTAKEN),
         says(rf"joining the ensemble led by server \d: server {me} started"),
-        may(rf"waiting: server {me} takes over the data from server \d"),
+        any_of(*OVERTAKEN, rf"waiting: server {me} takes over the data from server \d"),
         says(rf"joined as server {me}, a spare: 3 voters serve the target of 3; voters now {voters}"),
-        may(rf"waiting: server {me} runs but does not serve yet"),
+        any_of(*OVERTAKEN, rf"waiting: server {me} runs but does not serve yet"),
         says(LET_IN.format(me)),
         says(rf"serving as observer, server {me}, a spare beside the voters {voters}; recovery every 3 s"),
     )
@@ -72,7 +74,7 @@ def test_a_reboot_repeats_nothing_of_the_first_boot(zk: Group) -> None:
     follower = zk.followers()[0]
     before, pid = log_of(follower), follower.server_pid
     follower.reboot()
-    zk.wait_until(lambda: follower.server_pid not in (0, pid) and follower.answer(), "its server serves again")
+    serves_again(zk, follower, pid)
     zk.wait_serving(len(zk.living))
     assert log_of(follower) == before, "cloud-init's commands are the first boot's"
     assert follower.said("started with its data")

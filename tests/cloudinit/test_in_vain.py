@@ -9,15 +9,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.cloudinit.members import EVERY
+from tests.cloudinit.members import EVERY, WRITING
 from tests.cloudinit.story import Line, any_of, ended, hold_to, may, says
-from tests.lab.group import Group
+from tests.lab.group import DEADLINE, Group
 from tests.lab.machines import Machine
 from tests.lab.region import Region
 
 SECONDS = 33  # bootstrap_timeout: long enough for the line of the first half minute
-TIMING = {"bootstrap_timeout": SECONDS, "turn_pause": 2, "recover_interval": 4}
-GAVE_UP = f"gave up after ({SECONDS}|1800) s"
+LONGER = 75  # for whom it ends only when its server serves, while all the others boot beside it
+# Reports are written once: what is said at the end must not depend on who writes one this moment.
+TIMING = {"bootstrap_timeout": SECONDS, "turn_pause": 2, "recover_interval": 4, "report_interval": 600}
+GAVE_UP = f"gave up after ({SECONDS}|{LONGER}|1800) s"
 CREATING = r"all 1 instances registered \(i-\w+\) and nothing of an older ensemble: creating cluster \w+"
 SEEDING = r"this node is the seed of generation 1 \(creating\): building its disk, then the fence, then the start"
 LOOK = r"(/\S+/zookeeper\.log|journalctl -u zkboot-recover and journalctl -u zookeeper)"
@@ -77,7 +79,7 @@ BOOTS = {
         written=True,
     ),
     "nohook": Boot(
-        {"aws": {"launch_hook": "other"}},
+        {"aws": {"launch_hook": "other"}, "timing": {**TIMING, "bootstrap_timeout": LONGER}},
         (
             says(CREATING),
             says(SEEDING),
@@ -131,15 +133,15 @@ def groups() -> Iterator[dict[str, Group]]:
     with Region() as region:
         region.no_capacity("c")
         found = {"nothird": region.group(3, name="nothird", settings={"timing": TIMING})}
-        found["onesilent"] = region.group(2, name="onesilent", settings={"timing": TIMING}, environment=second_without_java)
-        for name, boot in BOOTS.items():
-            found[name] = region.group(1, name=name, settings={"timing": TIMING, **boot.settings})
         region.wait_until(lambda: len(found["nothird"].machines) == 2, "two of three are launched")
         unknowing = list(found["nothird"].machines.values())[1]
         region.deny("autoscaling:DescribeScalingActivities", unknowing)
+        found["onesilent"] = region.group(2, name="onesilent", settings={"timing": TIMING}, environment=second_without_java)
+        for name, boot in BOOTS.items():
+            found[name] = region.group(1, name=name, settings={"timing": TIMING, **boot.settings})
         for group in found.values():
             region.wait_until(
-                lambda g=group: all(ended(m) for m in g.living), f"{group.plan.name} has told its end", SECONDS + 60
+                lambda g=group: all(ended(m) for m in g.living), f"{group.plan.name} has told its end", DEADLINE + LONGER
             )
         yield found
 
@@ -155,7 +157,7 @@ def test_the_log_says_what_to_mend(groups: dict[str, Group], name: str) -> None:
     (machine,) = groups[name].living
     boot = BOOTS[name]
     hold_to(machine, *boot.story)
-    groups[name].wait_until(lambda: result(machine) == boot.result, f"cloud-init hears {boot.result}", 10)
+    groups[name].wait_until(lambda: result(machine) == boot.result, f"cloud-init hears {boot.result}")
     assert "Traceback" not in machine.log()
     assert bool(machine.server_pid) == ("serving as" in boot.story[-1].pattern)
     keys = groups[name].region.objects(f"control/{name}/")
@@ -166,7 +168,7 @@ def test_the_log_says_what_to_mend(groups: dict[str, Group], name: str) -> None:
 def third_missing(both: str, reason: str) -> tuple[Line, ...]:
     two = rf"2 of 3 instances registered: {both}; missing: 1 not launched yet"
     return (
-        may(r"waiting: 1 of 3 instances registered: .*"),
+        any_of(r"waiting: 1 of 3 instances registered: .*", WRITING),
         says(f"waiting: {two}"),
         may(f"waiting: {two}{reason}"),
         says(f"{GAVE_UP} and created nothing: {two}{reason}"),
@@ -184,7 +186,7 @@ def test_a_group_that_never_reaches_its_size(groups: dict[str, Group]) -> None:
     }
     for machine, reason in reasons.items():
         hold_to(machine, *third_missing(both, reason))
-        zk.wait_until(lambda m=machine: result(m) == 1, "cloud-init hears 1", 10)
+        zk.wait_until(lambda m=machine: result(m) == 1, "cloud-init hears 1")
         assert not machine.server_pid
     assert f"control/{zk.plan.name}/record.json" not in zk.region.objects("control/")
 
@@ -198,7 +200,7 @@ def test_an_instance_that_never_registers(groups: dict[str, Group]) -> None:
     why = r"; /var/log/cloud-init-output\.log on each of these tells why"
     hold_to(
         waiting,
-        may(rf"waiting: 1 of 2 instances registered: {here}\); missing: 1 not launched yet"),
+        any_of(rf"waiting: 1 of 2 instances registered: {here}\); missing: 1 not launched yet", WRITING),
         says(f"waiting: {one}"),
         may(f"waiting: {one}{why}"),
         says(f"{GAVE_UP} and created nothing: {one}{why}"),
@@ -209,4 +211,4 @@ def test_an_instance_that_never_registers(groups: dict[str, Group]) -> None:
 def test_recovery_goes_on_from_there(groups: dict[str, Group]) -> None:
     zk = groups["nothird"]
     zk.region.no_capacity()
-    zk.wait_serving(3, 120)
+    zk.wait_serving(3)

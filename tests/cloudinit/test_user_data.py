@@ -166,8 +166,8 @@ class Calls:
         script.write_text(f"#!/bin/sh\n{runcmd()}\n")  # as cloud-init's runcmd writes it
         script.chmod(0o700)
         done = subprocess.run([script], env={"PATH": f"{self._folder}:/usr/bin:/bin"}, check=False)
-        volume, *calls = (self._folder / "called").read_text().splitlines()
-        assert volume == "start zkboot-volume.service"
+        units, *calls = (self._folder / "called").read_text().splitlines()
+        assert units == "start zkboot-volume.service zkboot-logs.service"
         return calls, done.returncode
 
 

@@ -2,6 +2,7 @@
 
 from tests.cloudinit.members import end_of, three_from_nothing
 from tests.cloudinit.story import hold_to, log_of, says
+from tests.full.test_server_ends import RECOVER, TIMER, shown
 from tests.lab.full.machine import FullMachine
 from tests.lab.full.region import FullRegion
 from tests.lab.group import Group
@@ -28,7 +29,10 @@ def test_the_commands_run_again_change_nothing(zk: Group) -> None:
     machine = zk.followers()[0]
     assert isinstance(machine, FullMachine)
     pid, members = machine.server_pid, zk.members()
-    done = machine.run("sh", "/var/lib/cloud/instance/scripts/runcmd", timeout=120)
+    # A turn that the timer began would be waited for, and that told.
+    machine.run("systemctl", "stop", TIMER)
+    zk.wait_until(lambda: "inactive" in shown(machine, RECOVER, "ActiveState"), "no turn is under way")
+    done = machine.run("sh", "/var/lib/cloud/instance/scripts/runcmd", timeout=300)
     assert done.returncode == 0, done.stdout
     assert [line.split(" ", 1)[1].split(":")[0].split(",")[0] for line in done.stdout.splitlines()] == [
         "healthy",

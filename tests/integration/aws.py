@@ -54,7 +54,7 @@ def node(size: int = 1, **aws: str) -> Iterator[Node]:
             patch.setenv(name, "/dev/null")
         clients.cache_clear()  # regions follow each other on the same addresses, with other credentials
         group = region.group(size, name="zk", cluster=CLUSTER, command=IDLE, heartbeat_timeout=3600)
-        region.wait_until(lambda: len(group.living) == size, "the group has launched its machines", 20)
+        region.wait_until(lambda: len(group.living) == size, "the group has launched its machines")
         yield node_of(region, group, group.living[0], aws)
 
 

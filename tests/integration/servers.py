@@ -18,7 +18,7 @@ from zkboot.zookeeper.disk import NodeDisk
 from zkboot.zookeeper.server import NodeServer
 
 T = TypeVar("T")
-DEADLINE = 30.0  # seconds that a condition may take to come true
+DEADLINE = 150.0  # seconds that a condition may take to come true; on an idle machine a few
 PASSWORD = "a-super-password"
 IDENTITY = Identity("c0ffee", 1)
 SMALL_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:CICompilerCount=1")
@@ -34,8 +34,8 @@ def zookeeper_home() -> Path:
 
 
 def new_address() -> str:
-    """A loopback address that no other test run on this machine is likely to use."""
-    return f"127.{64 + os.getpid() // 250 % 64}.{os.getpid() % 250}.{next(_numbers)}"
+    """A loopback address that no other test run on this machine is likely to use, outside the lab's (127.77.0.0 and up)."""
+    return f"127.{1 + os.getpid() // 250 % 63}.{os.getpid() % 250}.{next(_numbers)}"
 
 
 class Member:
@@ -85,11 +85,12 @@ class Member:
 class Machine(Member):
     """One machine with real servers, and its folders."""
 
-    def __init__(self, root: Path, number: int, client_timeout: float = 5, **zookeeper: object) -> None:
+    def __init__(self, root: Path, number: int, client_timeout: float = 15, **zookeeper: object) -> None:
         home = zookeeper_home()
         archive = home / "zookeeper.jsa"
         values = {
             "tick_time": 200,
+            "sync_limit": 25,  # 5 s: a busy machine must not have them elect anew
             "heap": "128m",
             "jvm_flags": SMALL_JVM,
             "shared_archive": str(archive) if archive.exists() else "",
@@ -109,7 +110,7 @@ class Machine(Member):
             Aws("bucket"),
             node,
             zookeeper=Zookeeper(**{**values, **zookeeper}),
-            timing=Timing(client_timeout=client_timeout),
+            timing=Timing(client_timeout=client_timeout, ask_timeout=3),
         )
         self.root = root / str(number)
         self.number = number

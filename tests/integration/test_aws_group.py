@@ -31,8 +31,8 @@ def found(shared: Node) -> Iterator[Node]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch, found: Node) -> AutoScaling:
-    """The group through clients with the shortest of timeouts and without a second attempt."""
-    monkeypatch.setattr(session, "READ_TIMEOUT", 0.3)
+    """The group through clients with the short timeouts and without a second attempt."""
+    monkeypatch.setattr(session, "READ_TIMEOUT", 2.0)
     monkeypatch.setattr(session, "ATTEMPTS", 1)
     autoscaling = AutoScaling(found.settings, found.metadata)
     autoscaling._clients = session.Clients(found.settings.aws)
@@ -122,11 +122,11 @@ def test_an_instance_outside_the_group_is_told_where_asked_for(found: Node) -> N
 def test_a_terminated_instance_is_told_as_long_as_ec2_lists_it(found: Node) -> None:
     machine = found.group.living[-1]
     found.region.terminate(machine)
-    found.region.wait_until(lambda: found.region.lifecycle(machine) == "Terminating:Wait", "its termination hook waits", 20)
+    found.region.wait_until(lambda: found.region.lifecycle(machine) == "Terminating:Wait", "its termination hook waits")
     told = found.autoscaling.describe(frozenset()).instances[machine.instance_id]
     assert (told.state, told.lifecycle, told.address) == ("terminated", "Terminating:Wait", "")
     found.region.autoscaling.complete("zk", "zkboot-terminate", machine.instance_id, "CONTINUE")
-    found.region.wait_until(lambda: found.region.lifecycle(machine) == "", "the group has replaced it", 20)
+    found.region.wait_until(lambda: found.region.lifecycle(machine) == "", "the group has replaced it")
     assert machine.instance_id not in found.autoscaling.describe(frozenset()).instances
     told = found.autoscaling.describe(frozenset({machine.instance_id})).instances[machine.instance_id]
     assert (told.state, told.lifecycle) == ("terminated", "")
@@ -188,7 +188,7 @@ def test_a_hook_is_kept_waiting_and_completed(found: Node) -> None:
     mine.autoscaling.heartbeat("zkboot-launch")
     assert controller.remaining(machine.instance_id, "zkboot-launch") > 0
     mine.autoscaling.complete("zkboot-launch")
-    found.region.wait_until(lambda: found.region.lifecycle(machine) == "InService", "the instance is in service", 10)
+    found.region.wait_until(lambda: found.region.lifecycle(machine) == "InService", "the instance is in service")
     assert found.autoscaling.describe(frozenset()).instances[machine.instance_id].lifecycle == "InService"
 
 
@@ -208,7 +208,7 @@ def test_the_newest_reason_for_a_missing_instance(found: Node) -> None:
     found.region.no_capacity("a", "b", "c")
     found.group.scale(5)
     try:
-        said = found.region.wait_until(found.autoscaling.activity, "a launch has failed", 20)
+        said = found.region.wait_until(found.autoscaling.activity, "a launch has failed")
         assert "do not have sufficient" in said
     finally:
         found.group.scale(4)
@@ -253,3 +253,21 @@ def test_half_an_answer_is_unknown(found: Node, impatient: AutoScaling, action: 
     found.fault(effect, action)
     with pytest.raises(UnknownFact, match=action):
         CALLS[action](impatient)
+
+
+def test_no_request_names_more_instances_than_ec2_takes(found: Node) -> None:
+    """Each names this node's own too, by which its answer is judged."""
+    asked: list[list[str]] = []
+
+    def note(params: dict[str, list[dict[str, list[str]]]], **_: object) -> None:
+        asked.append(params["Filters"][0]["Values"])
+
+    events = found.client("ec2").meta.events
+    events.register("provide-client-params.ec2.DescribeInstances", note)
+    strangers = {f"i-{number:017x}" for number in range(450)}
+    group = found.autoscaling.describe(frozenset(strangers))
+    events.unregister("provide-client-params.ec2.DescribeInstances", note)
+    me = found.machine.instance_id
+    assert all(len(names) <= 200 and me in names for names in asked) and len(asked) == 3
+    assert strangers <= {name for names in asked for name in names}
+    assert group.lists_me and not strangers & group.instances.keys()

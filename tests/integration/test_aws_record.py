@@ -62,7 +62,7 @@ def race(run: Callable[[int], object]) -> list[object]:
     start = threading.Barrier(RACERS)
 
     def racer(number: int) -> object:
-        start.wait(30)
+        start.wait(120)
         try:
             return run(number)
         except (Stale, UnknownFact) as error:

@@ -56,9 +56,9 @@ def bench(shared: Node, request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Clients with the shortest of timeouts and without a second attempt."""
-    monkeypatch.setattr(session, "READ_TIMEOUT", 0.3)
-    monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.3)
+    """Clients with the short timeouts and without a second attempt."""
+    monkeypatch.setattr(session, "READ_TIMEOUT", 2.0)
+    monkeypatch.setattr(session, "CONNECT_TIMEOUT", 2.0)
     monkeypatch.setattr(session, "ATTEMPTS", 1)
     yield
 

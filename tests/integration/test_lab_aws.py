@@ -22,7 +22,7 @@ RECORD = "control/zk/record.json"
 def region() -> Iterator[Region]:
     with Region() as region:
         region.group(2, command=QUIET)
-        region.wait_until(lambda: len(region.machines) == 2, "two machines", 10)
+        region.wait_until(lambda: len(region.machines) == 2, "two machines")
         yield region
 
 
@@ -32,7 +32,7 @@ def machine(region: Region) -> Machine:
 
 
 def metadata(machine: Machine, method: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(urlsplit(machine.settings["aws"]["metadata_endpoint"]).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(machine.settings["aws"]["metadata_endpoint"]).netloc, timeout=60)
     connection.request(method, path, headers=headers)
     answer = connection.getresponse()
     text = answer.read().decode()
@@ -45,10 +45,10 @@ def told(machine: Machine, path: str) -> tuple[int, str]:
     return metadata(machine, "GET", path, {"X-aws-ec2-metadata-token": token})
 
 
-def client_of(machine: Machine, service: str, patience: float = 20) -> Any:
+def client_of(machine: Machine, service: str, patience: float = 60) -> Any:
     """boto3 with the credentials that this machine's metadata service hands out, without retries."""
     url = machine.settings["aws"]["metadata_endpoint"]
-    role = InstanceMetadataFetcher(timeout=5, num_attempts=1, base_url=url + "/").retrieve_iam_role_credentials()
+    role = InstanceMetadataFetcher(timeout=60, num_attempts=1, base_url=url + "/").retrieve_iam_role_credentials()
     config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=patience)
     return boto3.client(
         service,

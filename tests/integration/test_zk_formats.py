@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from kazoo.client import KazooClient
 
-from tests.integration.servers import IDENTITY, Machine, machines, wait_for
+from tests.integration.servers import DEADLINE, IDENTITY, Machine, machines, wait_for
 from zkboot.model import Configuration, DiskState, Mode
 from zkboot.zookeeper import formats
 
@@ -31,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     with machines(tmp_path_factory.mktemp("made"), 1, snap_count=25, extra=EXTRA) as (machine,):
         machine.create()
         client = KazooClient(f"{machine.address}:2181")
-        client.start()
+        client.start(DEADLINE)
         for number in range(NODES):
             client.create(f"/node-{number}", b"x" * number)
         machine.kill()

@@ -9,8 +9,9 @@ Rules, from the EC2 Auto Scaling User Guide where it says:
   ABANDON at a launch ends the instance (without the termination hook); at a termination it only skips the other hooks.
 - An instance that EC2 says is stopped or terminated (AWS looks about once a minute), or that was set unhealthy, is ended
   and replaced. For one that is terminated already the termination hook waits too, in vain.
-- Scale-in: the zone with the most instances, in it the oldest (AWS's default policy, with one launch template, picks the
-  oldest closest to its billing hour; protected ones never).
+- Scale-in: the zone with the most instances, in it by the group's termination policies (AWS's default one, with one launch
+  template, picks the oldest closest to its billing hour; protected ones never).
+- A hook that is deleted waits no longer: ABANDON for those that are launched, CONTINUE for those that are ended.
 - A group that cannot launch says so in its activities and tries again.
 """
 
@@ -18,17 +19,15 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
-from moto.autoscaling.exceptions import ValidationError
-from moto.autoscaling.models import ASG_NAME_TAG, AutoScalingBackend, FakeAutoScalingGroup, InstanceState, autoscaling_backends
-from moto.autoscaling.responses import AutoScalingResponse
-from moto.core.responses import ActionResult, EmptyResult
+from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
+from moto.autoscaling.models import ASG_NAME_TAG, FakeAutoScalingGroup, InstanceState, autoscaling_backends
 from moto.ec2.models.instances import Instance
+
+from tests.lab.refresh import Refresh
 
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
@@ -74,6 +73,8 @@ class AutoScaling:
         self.full_zones: set[str] = set()
         self.lock = threading.RLock()
         self.activities: list[dict[str, Any]] = []  # newest first
+        self.refreshes: list[Refresh] = []  # newest first
+        self._versions: dict[str, int] = {}  # instance id -> the version of the launch template that it was launched from
         self._waits: dict[str, dict[str, Wait]] = {}  # instance id -> hook name -> wait
         self._used: set[str] = set()  # every address ever given
         self._not_before: dict[str, float] = {}  # group name -> no launch before (monotonic), after a failed one
@@ -137,6 +138,31 @@ class AutoScaling:
         self.poke()
         return self.activities[0]
 
+    def forget_hook(self, group: FakeAutoScalingGroup, name: str) -> None:
+        """DeleteLifecycleHook, before the hook is gone."""
+        with self.lock:
+            for state in group.instance_states:
+                if name in self._waits.get(state.instance.id, {}):
+                    result = "ABANDON" if state.lifecycle_state == "Pending:Wait" else "CONTINUE"
+                    self.tell(f"{state.instance.id}: {name} is deleted, {result}")
+                    self._completed(state, name, result)
+        self.poke()
+
+    def refresh(self, group: FakeAutoScalingGroup, preferences: Mapping[str, Any]) -> str:
+        """StartInstanceRefresh; its id."""
+        with self.lock:
+            if any(refresh.status == "InProgress" for refresh in self.refreshes_of(group)):
+                raise AutoscalingClientError("InstanceRefreshInProgress", "An Instance Refresh is already in progress")
+            refresh = Refresh(group, preferences, staying_in(group), version_of(group), self._versions)
+            self.refreshes.insert(0, refresh)
+            self.tell(f"{group.name}: an instance refresh to version {version_of(group)} of its launch template")
+        self.poke()
+        return refresh.id
+
+    def refreshes_of(self, group: FakeAutoScalingGroup) -> list[Refresh]:
+        """Newest first."""
+        return [refresh for refresh in self.refreshes if refresh.group is group]
+
     def _waiting(self, group: str, hook: str, instance_id: str) -> InstanceState:
         state = self.state_of(instance_id)
         if state is None or state.auto_scaling_group_name != group or hook not in self._waits.get(instance_id, {}):
@@ -161,8 +187,16 @@ class AutoScaling:
             self._check_health(state)
             self._check_deadlines(state)
             self._proceed(state)
-        staying = [state for state in group.instance_states if not state.lifecycle_state.startswith("Terminating")]
-        for _ in range(len(staying) - group.desired_capacity):
+        staying = staying_in(group)
+        refresh = next(iter(self.refreshes_of(group)), None)
+        if refresh and (old := refresh.due(staying, group.desired_capacity)):
+            staying.remove(old)
+            self._end(old, f"instance {old.instance.id} was taken out of service in response to an instance refresh.")
+            refresh.took_one()
+        if refresh:
+            refresh.look(staying)
+        wanted = group.desired_capacity + (refresh.surplus(staying) if refresh else 0)
+        for _ in range(len(staying) - wanted):
             victim = self._victim(staying)
             if victim is None:
                 break
@@ -172,7 +206,7 @@ class AutoScaling:
                 f"instance {victim.instance.id} was selected for termination: the desired capacity is {group.desired_capacity}.",
             )
         if time.monotonic() >= self._not_before.get(group.name, 0.0):
-            for _ in range(group.desired_capacity - len(staying)):
+            for _ in range(wanted - len(staying)):
                 self._launch(group)
 
     def _check_health(self, state: InstanceState) -> None:
@@ -223,10 +257,21 @@ class AutoScaling:
 
     def _victim(self, staying: list[InstanceState]) -> InstanceState | None:
         free = [state for state in staying if not state.protected_from_scale_in]
+        if not free:
+            return None
         zones = Counter(state.availability_zone for state in staying)
-        return min(
-            free, key=lambda state: (-zones[state.availability_zone], state.instance.launch_time, state.instance.id), default=None
-        )
+        most = max(zones[state.availability_zone] for state in free)
+        left = [state for state in free if zones[state.availability_zone] == most]
+        for policy in free[0].auto_scaling_group.termination_policies:
+            left = self._picked(policy, left)
+        return min(left, key=lambda state: str(state.instance.id))
+
+    def _picked(self, policy: str, states: list[InstanceState]) -> list[InstanceState]:
+        """Those that the policy ends first."""
+        by_version = policy == "OldestLaunchTemplate"
+        ranks: list[Any] = [self._versions[s.instance.id] if by_version else s.instance.launch_time for s in states]
+        first = max(ranks) if policy == "NewestInstance" else min(ranks)
+        return [state for state, rank in zip(states, ranks, strict=True) if rank == first]
 
     # Launch and end
 
@@ -252,7 +297,7 @@ class AutoScaling:
             instance_type=group.instance_type,
             tags={"instance": {**group.get_propagated_tags(), ASG_NAME_TAG: group.name, **group.instance_tags}},
             launch_config=group.launch_config,
-            launch_template={"LaunchTemplateId": group.ec2_launch_template.id} if group.ec2_launch_template else None,
+            launch_template={"LaunchTemplateId": group.ec2_launch_template.id, "Version": str(version_of(group))},
             is_instance_type_default=False,
             associate_public_ip=False,
             subnet_id=subnet.id,
@@ -260,6 +305,7 @@ class AutoScaling:
             region_name=group.region,
         ).instances[0]
         instance.autoscaling_group = group
+        self._versions[instance.id] = version_of(group)
         state = InstanceState(instance, "Pending", protected_from_scale_in=group.new_instances_protected_from_scale_in)
         group.instance_states.append(state)
         self._open_hooks(state, LAUNCHING, "Pending:Wait")
@@ -273,7 +319,9 @@ class AutoScaling:
     def _subnet_for(self, group: FakeAutoScalingGroup) -> Any:
         """The subnet whose zone holds the fewest instances that stay."""
         subnets = [group.ec2_backend.get_subnet(name.strip()) for name in (group.vpc_zone_identifier or "").split(",")]
-        count = Counter(s.availability_zone for s in group.instance_states if not s.lifecycle_state.startswith("Terminating"))
+        staying = staying_in(group)
+        going = [state for refresh in self.refreshes_of(group)[:1] for state in refresh.going(staying)]
+        count = Counter(state.availability_zone for state in staying if state not in going)
         return min(subnets, key=lambda subnet: (count[subnet.availability_zone], subnet.availability_zone))
 
     def _address_in(self, subnet: Any) -> str:
@@ -349,85 +397,15 @@ class AutoScaling:
         ending.start()
 
 
+def staying_in(group: FakeAutoScalingGroup) -> list[InstanceState]:
+    return [state for state in group.instance_states if not state.lifecycle_state.startswith("Terminating")]
+
+
+def version_of(group: FakeAutoScalingGroup) -> int:
+    """The version of its launch template that the group launches now."""
+    return int(group.ec2_launch_template.get_version(group.launch_template_version).number)
+
+
 def set_state(instance: Instance, name: str) -> None:
     instance._state.name = name
     instance._state.code = EC2_CODES[name]
-
-
-@contextmanager
-def steered(controller: AutoScaling) -> Iterator[None]:
-    """While this holds, moto's groups only note what they are told, and `controller` does it; the calls that moto lacks exist."""
-    terminate = Instance.terminate
-
-    def set_desired(group: FakeAutoScalingGroup, capacity: int | None) -> None:
-        group.desired_capacity = group.min_size if capacity is None else capacity
-        controller.poke()
-
-    def set_desired_checked(backend: AutoScalingBackend, name: str, capacity: int) -> None:
-        group = backend.autoscaling_groups.get(name)
-        if group is None:
-            raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup: {name} not found")
-        for bound, word, limit in (
-            (capacity > group.max_size, "above max", group.max_size),
-            (capacity < group.min_size, "below min", group.min_size),
-        ):
-            if bound:
-                raise ValidationError(
-                    f"New SetDesiredCapacity value {capacity} is {word} value {limit} for the AutoScalingGroup."
-                )
-        group.set_desired_capacity(capacity)
-
-    def terminated(instance: Instance) -> Any:
-        previous = type(instance._state)(instance.state, instance.state_code)
-        controller.ended(instance, lambda: terminate(instance))
-        return previous
-
-    def complete(response: AutoScalingResponse) -> ActionResult:
-        controller.complete(*lifecycle_action(response), response._get_param("LifecycleActionResult"))
-        return EmptyResult()
-
-    def heartbeat(response: AutoScalingResponse) -> ActionResult:
-        controller.heartbeat(*lifecycle_action(response))
-        return EmptyResult()
-
-    def activities(response: AutoScalingResponse) -> ActionResult:
-        name = response._get_param("AutoScalingGroupName")
-        mine = [activity for activity in controller.activities if name in (None, activity["AutoScalingGroupName"])]
-        start, size = int(response._get_param("NextToken") or 0), response._get_int_param("MaxRecords") or 100
-        more = str(start + size) if len(mine) > start + size else None
-        return ActionResult({"Activities": mine[start : start + size], "NextToken": more})
-
-    gone = {"private_ip_address": None, "network_interfaces": [], "vpc_id": None, "subnet_id": None, "private_dns_name": ""}
-    replaced: list[tuple[Any, str, Any]] = [
-        (FakeAutoScalingGroup, "set_desired_capacity", set_desired),
-        (AutoScalingBackend, "set_desired_capacity", set_desired_checked),
-        (AutoScalingBackend, "notify_terminate_instances", lambda backend, instance_ids: controller.poke()),
-        (
-            AutoScalingBackend,
-            "terminate_instance",
-            lambda backend, instance_id, decrement: controller.take(instance_id, decrement),
-        ),
-        (AutoScalingResponse, "complete_lifecycle_action", complete),
-        (AutoScalingResponse, "record_lifecycle_action_heartbeat", heartbeat),
-        (AutoScalingResponse, "describe_scaling_activities", activities),
-        (Instance, "terminate", terminated),
-        *((Instance, name, none_when_terminated(name, value)) for name, value in gone.items()),
-    ]
-    with ExitStack() as stack:
-        for owner, name, value in replaced:
-            stack.enter_context(patch.object(owner, name, value, create=True))
-        yield
-
-
-def none_when_terminated(name: str, value: Any) -> property:
-    """EC2 no longer tells the network of a terminated instance."""
-    told = vars(Instance)[name]
-    return property(lambda instance: value if instance.state == "terminated" else told.fget(instance))
-
-
-def lifecycle_action(response: AutoScalingResponse) -> tuple[str, str, str]:
-    names = ("AutoScalingGroupName", "LifecycleHookName", "InstanceId")
-    group, hook, instance_id = (response._get_param(name) for name in names)
-    if instance_id is None:
-        raise ValidationError("The lab completes lifecycle actions by InstanceId only.")
-    return group, hook, instance_id

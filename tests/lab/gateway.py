@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from tests.lab import iam
+from tests.lab import iam, monitoring
 from tests.lab.errors import LabError
 from tests.lab.faults import Answer, Dropped, Fault, error_answer
 
@@ -61,6 +61,8 @@ class Gateway:
     def _answer(self, environ: dict[str, Any]) -> Answer:
         if environ["PATH_INFO"].startswith(CONTROL):
             return self._controlled(environ)
+        if monitoring.spoken(environ):
+            return monitoring.told_as_query(environ, read_body(environ), self._answer)
         try:
             call = iam.call_of(environ, read_body(environ))
         except ValueError:

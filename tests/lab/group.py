@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from moto.autoscaling.models import FakeAutoScalingGroup, autoscaling_backends
 
 from tests.lab import ensemble
-from tests.lab.errors import LabError
 from tests.lab.iam import ACCOUNT
 from tests.lab.machines import Machine
 
 if TYPE_CHECKING:
     from tests.lab.region import Region
 
+BUCKET = "zkboot-lab"  # the region's own
 ZKBOOT = (sys.executable, "-m", "tests.lab.node")
+DEADLINE = 150.0  # seconds, for what an idle machine does in a few: it costs nothing where it comes true
 
 
 def nothing_more(index: int) -> Mapping[str, str]:
@@ -32,6 +33,7 @@ class GroupPlan(NamedTuple):
     heartbeat_timeout: int = 300  # seconds, of both hooks
     command: tuple[str, ...] = ZKBOOT
     aws_region: str = "eu-west-1"
+    bucket: str = BUCKET
     environment: Callable[[int], Mapping[str, str]] = nothing_more
 
     @property
@@ -71,19 +73,31 @@ class Group:
         return {machine.instance_id: answer.mode if (answer := machine.answer()) else "" for machine in self.living}
 
     def leader(self) -> Machine:
-        return self._only("leader", [self.machines[key] for key, mode in self.modes().items() if mode == "leader"])
+        """Who leads, as soon as one does."""
+        return self._machines("leader", self._settled())[0]
 
     def followers(self) -> list[Machine]:
-        """Voting ones: a server outside the configuration says `follower` too."""
+        """Voting ones, as soon as one leads: a server outside the configuration says `follower` too."""
+        modes = self._settled()
         voters = {member.address for member in self.members() if member.role == "participant"}
-        return [
-            self.machines[key]
-            for key, mode in self.modes().items()
-            if mode == "follower" and self.machines[key].address in voters
-        ]
+        return [machine for machine in self._machines("follower", modes) if machine.address in voters]
 
     def observers(self) -> list[Machine]:
-        return [self.machines[key] for key, mode in self.modes().items() if mode == "observer"]
+        return self._machines("observer", self._settled())
+
+    def _machines(self, mode: str, modes: Mapping[str, str]) -> list[Machine]:
+        return [self.machines[key] for key in modes if modes[key] == mode]
+
+    def _settled(self) -> dict[str, str]:
+        """The modes once one server leads and whichever else runs has found its place: between elections."""
+
+        def settled() -> dict[str, str]:
+            modes = self.modes()
+            looking = any(self.machines[key].server_pid for key, mode in modes.items() if not mode)
+            return modes if list(modes.values()).count("leader") == 1 and not looking else {}
+
+        found: dict[str, str] = self.wait_until(settled, f"the servers of {self.plan.name} have a leader")
+        return found
 
     def members(self) -> tuple[ensemble.Member, ...]:
         """The live configuration, as a serving member shows it; () when none serves."""
@@ -103,10 +117,8 @@ class Group:
 
     def tree_count(self) -> int:
         """How many znodes the leader has."""
-        answer = self.leader().answer()
-        if answer is None:
-            raise LabError("the leader stopped serving while it was asked")
-        return answer.nodes
+        found: ensemble.Answer = self.wait_until(lambda: self.leader().answer(), "the leader answers")
+        return found.nodes
 
     def serving(self, size: int) -> bool:
         """Whether `size` machines live, all are members that serve under one leader, and no other member is left."""
@@ -121,15 +133,10 @@ class Group:
         states = [state for state in list(self.asg.instance_states) if state.instance.state != "terminated"]
         return [state.lifecycle_state for state in states] == ["InService"] * size
 
-    def wait_serving(self, size: int, deadline: float = 90.0) -> None:
+    def wait_serving(self, size: int, deadline: float = DEADLINE) -> None:
         """Until `size` machines serve as members and, all hooks completed, the group has them in service."""
         what = f"{size} machines of {self.plan.name} serve and are in service"
         self.region.wait_until(lambda: self.in_service(size) and self.serving(size), what, deadline)
 
-    def wait_until(self, condition: Callable[[], object], what: str, deadline: float = 60.0) -> Any:
+    def wait_until(self, condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> Any:
         return self.region.wait_until(condition, what, deadline)
-
-    def _only(self, what: str, found: list[Machine]) -> Machine:
-        if len(found) != 1:
-            raise LabError(f"{self.plan.name} has {len(found)} servers that say {what}: {found}")
-        return found[0]

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from tests.lab.ensemble import QUIET
 from tests.lab.errors import LabError, NotReached
-from tests.lab.group import Group
+from tests.lab.group import DEADLINE, Group
 
 ROOT = "/ledger"
 PAUSE = 0.03  # seconds between writes
 ANSWER = 2.0  # seconds until a write without an answer is given up: its outcome is unknown, it is neither acknowledged nor lost
 SESSION = 4.0  # seconds
-READ_BACK = 60.0  # seconds in which every acknowledged write must have been read
+READ_BACK = 180.0  # seconds in which every acknowledged write must have been read
 
 
 class Event(NamedTuple):
@@ -56,6 +56,7 @@ class Ledger:
         self._unknown = 0
         self._followed = ""
         self._ended = threading.Event()
+        self._pen = threading.Lock()  # held by whoever writes, or wants nothing written
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, daemon=True)
 
@@ -77,10 +78,26 @@ class Ledger:
     def acknowledged(self) -> int:
         return len(self._acknowledged)
 
-    def wait_writing(self, deadline: float = 60.0) -> None:
+    @property
+    def times(self) -> tuple[float, ...]:
+        """When each acknowledged write was, in seconds since the beginning."""
+        return tuple(self._times)
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return self._now()
+
+    def wait_writing(self, deadline: float = DEADLINE) -> None:
         """Until a write that begins from now on is acknowledged."""
         begun = self._now()
         self._wait(lambda: self._since(begun) >= 2, "the ledger's writes are acknowledged", deadline)
+
+    @contextmanager
+    def rest(self) -> Iterator[None]:
+        """Nothing is written in this block."""
+        with self._pen:
+            yield
 
     @contextmanager
     def event(self, name: str) -> Iterator[None]:
@@ -114,7 +131,9 @@ class Ledger:
                     if not client.connected:
                         continue
                     number += 1
-                    if self._write_one(client, number):
+                    with self._pen:
+                        acknowledged = self._write_one(client, number)
+                    if acknowledged:
                         self._times.append(self._now())
                         self._acknowledged.append(number)
                         file.write(f"{number}\n")
@@ -190,7 +209,7 @@ class Ledger:
         while time.monotonic() < deadline:
             client = KazooClient(",".join(self._hosts()), timeout=SESSION, logger=QUIET)
             try:
-                client.start(timeout=5)
+                client.start(timeout=15)
                 client.create_async(f"{ROOT}/{self.name}-read", makepath=True, sequence=True).get(timeout=10)
                 client.sync_async(ROOT).get(timeout=10)
                 return tuple(self._missing(client))

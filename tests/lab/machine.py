@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.lab import processes
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
-STOP_SECONDS = 5.0  # an orderly shutdown gives processes this long after TERM
+STOP_SECONDS = 20.0  # an orderly shutdown gives processes this long after TERM
 LOOK_EVERY = 0.1  # seconds; an end of a process is noticed at once, by SIGCHLD
 
 

@@ -40,7 +40,7 @@ class Machine:
     """A machine of the lab. Its root folder keeps everything that it has, and after its end its logs."""
 
     PROGRAM = "tests.lab.machine"  # what it is while it is on; its argument is the root folder
-    SHUTDOWN_SECONDS = 15.0
+    SHUTDOWN_SECONDS = 60.0
 
     def __init__(self, site: Site) -> None:
         self.instance_id = site.instance_id
@@ -170,7 +170,8 @@ class Machine:
         """The init too: no new turn starts until `thaw_zkboot`."""
         assert self._init is not None
         processes.freeze([self._init.pid])
-        processes.freeze(self.zkboot_pids())
+        while moving := processes.moving(self.zkboot_pids()):  # one may have begun another before it stood still
+            processes.freeze(moving)
 
     def thaw_zkboot(self) -> None:
         assert self._init is not None
@@ -195,7 +196,7 @@ class Machine:
             text=True,
         )
 
-    def zkboot(self, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def zkboot(self, *arguments: str, timeout: float = 150.0) -> subprocess.CompletedProcess[str]:
         """`zkboot ARGUMENTS` typed on this machine; standard error is part of `stdout`."""
         process = self.start_zkboot(*arguments)
         try:
@@ -236,14 +237,19 @@ class Machine:
         """zkboot's wall clock is off by this from its next start on (the server's and AWS's are not)."""
         self.set_environment(ZKBOOT_LAB_CLOCK_OFFSET=str(seconds))
 
-    def stop_at_step(self, order: str) -> None:
-        """`before:NAME:kill` and the like (tests/lab/node.py), once, for the zkboots that start from now on."""
+    def stop_at_step(self, *orders: str) -> None:
+        """`before:NAME:kill` and the like (tests/lab/node.py), each once, for the zkboots that start from now on."""
         (self.root / "step-done").unlink(missing_ok=True)
-        self.set_environment(ZKBOOT_LAB_STEP=order)
+        self.set_environment(ZKBOOT_LAB_STEP=",".join(orders) or None)
 
     @property
     def stopped_at_step(self) -> bool:
         return (self.root / "step-done").exists()
+
+    @property
+    def steps_met(self) -> list[str]:
+        """The orders that were carried out, one after the other."""
+        return (self.root / "step-done").read_text().splitlines() if self.stopped_at_step else []
 
     # Network
 

@@ -2,7 +2,9 @@
 
 ZKBOOT_LAB_CLOCK_OFFSET  seconds by which zkboot's wall clock is off
 ZKBOOT_LAB_BOOT          this boot's id (the kernel's is the same for all machines, and survives their reboots)
-ZKBOOT_LAB_STEP          `WHEN:STEP:WHAT` with before|after, the step's name, and kill|exit|pause|power: happens once
+ZKBOOT_LAB_JOURNAL       the socket that takes what zkboot says to the journal
+ZKBOOT_LAB_STEP          `WHEN:STEP:WHAT` with before|after, the step's name, and kill|exit|pause|power: happens once.
+                         Several, with commas between: each happens once, in whatever order their steps come
 """
 
 import os
@@ -23,6 +25,10 @@ def main() -> int | None:
             return os.environ["ZKBOOT_LAB_BOOT"]
 
     zkboot.clock.NodeClock = MachineClock
+    if "ZKBOOT_LAB_JOURNAL" in os.environ:
+        import zkboot.figures
+
+        zkboot.figures.JOURNAL = os.environ["ZKBOOT_LAB_JOURNAL"]
     if "ZKBOOT_LAB_STEP" in os.environ:
         interrupt(os.environ["ZKBOOT_LAB_STEP"])
     from zkboot.__main__ import main as zkboot_main
@@ -30,17 +36,19 @@ def main() -> int | None:
     return zkboot_main()
 
 
-def interrupt(order: str) -> None:
-    """Install the hook that carries `order` out; a file beside the machine's settings remembers that it has been."""
+def interrupt(orders: str) -> None:
+    """Install the hook that carries `orders` out; a file beside the machine's settings remembers those that have been."""
     import zkboot.steps
 
-    when, name, what = order.split(":")
+    whats = {tuple(order.split(":")[:2]): order for order in orders.split(",")}
     done = Path(os.environ["ZKBOOT_LAB_MACHINE"]) / "step-done"
 
     def hook(now: str, step: str) -> None:
-        if (now, step) == (when, name) and not (done.exists() and done.read_text() == order):
-            done.write_text(order)
-            happen(what)
+        order = whats.get((now, step))
+        if order and not (done.exists() and order in done.read_text().splitlines()):
+            with open(done, "a", encoding="utf-8") as file:
+                file.write(f"{order}\n")
+            happen(order.split(":")[2])
 
     zkboot.steps.hook = hook
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 MARK = "ZKBOOT_LAB_MACHINE"  # its value is the machine's root folder
-CUT_DEADLINE = 10.0  # seconds until a process that survives KILL is an error (it hangs in the kernel)
+CUT_DEADLINE = 60.0  # seconds until a process that survives KILL is an error (it hangs in the kernel)
 
 
 def alive(pid: int) -> bool:
@@ -68,10 +68,15 @@ def freeze(pids: Iterable[int]) -> None:
     frozen = list(pids)
     send(frozen, signal.SIGSTOP)
     deadline = time.monotonic() + CUT_DEADLINE
-    while moving := [pid for pid in frozen if any(state not in "TZX" for state in _threads(pid))]:
+    while left := moving(frozen):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"processes {moving} do not stop")
+            raise TimeoutError(f"processes {left} do not stop")
         time.sleep(0.005)
+
+
+def moving(pids: Iterable[int]) -> list[int]:
+    """Those of which a thread runs, or could."""
+    return [pid for pid in pids if any(state not in "TZX" for state in _threads(pid))]
 
 
 def _threads(pid: int) -> list[str]:

@@ -29,10 +29,12 @@ from moto.s3.models import s3_backends
 from moto.sts.models import sts_backends
 
 from tests.lab import autoscaling, faults, processes
+from tests.lab.autoscaling_calls import steered
+from tests.lab.corrections import corrected
 from tests.lab.errors import LabError, NotReached
 from tests.lab.faults import Fault
 from tests.lab.gateway import Gateway
-from tests.lab.group import Group, GroupPlan
+from tests.lab.group import BUCKET, DEADLINE, Group, GroupPlan
 from tests.lab.iam import ACCOUNT, ADMIN_KEY, ADMIN_SECRET, PARTITION
 from tests.lab.imds import Imds, Service, Tree
 from tests.lab.machines import CHECKOUT, Machine, Site
@@ -41,7 +43,6 @@ from tests.lab.settings import settings
 
 REGION = "eu-west-1"
 ZONES = ("a", "b", "c")
-BUCKET = "zkboot-lab"
 AWS_PORT = 4566
 LAB = CHECKOUT / ".lab"
 POLICY = CHECKOUT / "terraform/policies/node.json.tftpl"
@@ -90,7 +91,8 @@ class Region:
         self._stack.callback(self._put_away)
         self.endpoint = self.gateway.url
         self.autoscaling = autoscaling.AutoScaling(ACCOUNT, self._power_on, self._power_off, self.tell)
-        self._stack.enter_context(autoscaling.steered(self.autoscaling))
+        self._stack.enter_context(steered(self.autoscaling))
+        self._stack.enter_context(corrected())
         self._stack.callback(self._switch_off)
         self._stack.callback(self.autoscaling.close)
         s3 = s3_backends[ACCOUNT][PARTITION]
@@ -126,7 +128,9 @@ class Region:
     def _write_state(self) -> None:
         """For `python -m tests.lab` in another terminal."""
         state = {"endpoint": self.endpoint, "region": REGION, "pid": os.getpid(), "bucket": BUCKET}
-        (self.path / "region.json").write_text(json.dumps(state))
+        part = self.path / "region.json.part"  # others read it at any moment
+        part.write_text(json.dumps(state))
+        part.rename(self.path / "region.json")
 
     # Groups and machines
 
@@ -175,11 +179,12 @@ class Region:
             "partition": PARTITION,
             "account": ACCOUNT,
             "region": plan.aws_region,
-            "bucket": BUCKET,
+            "bucket": plan.bucket,
             "cluster": plan.cluster,
             "group": plan.name,
         }
         iam.put_role_policy(name, "node", Template(POLICY.read_text()).substitute(words))
+        iam.create_instance_profile(name, "/", [name])
         return name
 
     def _subnets(self, aws_region: str) -> list[str]:
@@ -206,7 +211,7 @@ class Region:
         root = self.path / instance.id
         imds = Imds(*self.network.metadata(instance.private_ip), Metadata(self.autoscaling, instance, f"zkboot-{plan.key}"))
         self._imds[instance.id] = imds
-        aws = {"bucket": BUCKET, "region": plan.aws_region, "endpoint_url": self.endpoint, "metadata_endpoint": imds.url}
+        aws = {"bucket": plan.bucket, "region": plan.aws_region, "endpoint_url": self.endpoint, "metadata_endpoint": imds.url}
         tables = settings(plan.cluster, aws, root, plan.settings)
         environment = {
             "PATH": os.environ["PATH"],
@@ -361,15 +366,15 @@ class Region:
             aws_secret_access_key=ADMIN_SECRET,
         )
 
-    def objects(self, prefix: str = "") -> dict[str, bytes]:
+    def objects(self, prefix: str = "", bucket: str = BUCKET) -> dict[str, bytes]:
         """The bucket's present objects by key."""
-        keys = s3_backends[ACCOUNT][PARTITION].get_bucket(BUCKET).keys
+        keys = s3_backends[ACCOUNT][PARTITION].get_bucket(bucket).keys
         return {name: key.value for name, key in sorted(keys.items()) if name.startswith(prefix) and hasattr(key, "value")}
 
     def tell(self, sentence: str) -> None:
         self.story.append((time.monotonic() - self._began, sentence))
 
-    def wait_until(self, condition: Callable[[], object], what: str, deadline: float = 60.0) -> Any:
+    def wait_until(self, condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> Any:
         """The condition's first true value. Raises NotReached after `deadline` seconds, with each machine's last sentences."""
         until = time.monotonic() + deadline
         while not (value := condition()):

@@ -17,6 +17,8 @@ FASTER = {
         "bootstrap_timeout": 300,
     },
 }
+# For a story in which an election, or a start that is given up, would be another one: on a busy machine there may be either.
+PATIENT = {"zookeeper": {"sync_limit": 20}, "timing": {"start_limit": 120, "ask_timeout": 5}}
 
 
 def zookeeper_home() -> Path:

@@ -35,8 +35,8 @@ def start(settings: dict[str, Any]) -> None:
     servers = [f"server.{z}={first}.{network}.{z}.4:2888:3888;{first}.{network}.{z}.4:2181" for z in (1, 2, 3)]
     lines = [
         f"tickTime={zookeeper['tick_time']}",
-        "initLimit=10",
-        "syncLimit=5",
+        "initLimit=100",
+        "syncLimit=10",
         f"dataDir={data}",
         "admin.enableServer=false",
         *servers,

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ def user_data(settings: Mapping[str, Any]) -> str:
     text, count = EXPRESSION.subn(content, TEMPLATE.read_text())
     assert count == 1, f"{TEMPLATE} has changed its form"
     return text
+
+
+def settings_in(user_data: str) -> dict[str, Any]:
+    """The other way round: what the instance finds in its zkboot.toml."""
+    (file,) = yaml.safe_load(user_data)["write_files"]
+    return tomllib.loads(base64.b64decode(file["content"]).decode())
 
 
 def runcmd() -> str:

@@ -2,7 +2,7 @@
 
 from tests.policy.facts import Facts, tolerance, voters_of
 from tests.policy.invariants import invariant
-from zkboot.model import Action, Change, Decision, DiskState, Role, State
+from zkboot.model import Action, Change, Decision, DiskState, Role, State, Unknown
 from zkboot.words import ALONE, NO_QUORUM
 
 CHANGES = (Action.RECONFIGURE, Action.LEAVE)
@@ -220,6 +220,22 @@ def the_last_copy_is_not_let_go(f: Facts, d: Decision) -> bool:
         return True
     holds = f.disk.state is not DiskState.EMPTY or f.disk.archives or (f.disk.seeded and f.disk.marked)
     return not holds or (f.quorum is not None and f.record is not None and f.record.state is State.CREATED and f.member is None)
+
+
+@invariant(Action.LET_GO)
+def what_goes_to_zero_is_backed_up_first(f: Facts, d: Decision) -> bool:
+    """At zero a node that holds data of the generation is let go only after a backup of it, unless one holds as much, or none
+    are made; nobody else makes one for that."""
+    backup, data = f.seen.backup, f.disk.data
+    held = f.holds_data and f.disk_is_ours and data is not None
+    covered = (
+        backup is not None
+        and not isinstance(backup, Unknown)
+        and data is not None
+        and ((backup.epoch, backup.zxid) >= (data.current_epoch, data.zxid))
+    )
+    at_zero = f.group is not None and f.group.desired == 0 and (f.quorum is None or f.member is not None)
+    return d.back_up == (at_zero and held and not covered and f.seen.limits.backups)
 
 
 @invariant(Action.LET_GO)

@@ -277,7 +277,20 @@ class Facts:
     @cached_property
     def seed_gone(self) -> bool:
         assert self.record is not None
-        return self.dead(self.record.seed) or self.says_empty(self.record.seed)
+        return self.dead(self.record.seed) or self.says_empty(self.record.seed) or self.given_up
+
+    @cached_property
+    def given_up(self) -> bool:
+        """A restoring generation of no backup: its seed found the one it was named with damaged."""
+        return self.record is not None and (self.record.state, self.record.source) == (State.RESTORING, "")
+
+    @cached_property
+    def backup_ahead(self) -> bool:
+        """A verified backup of this cluster, of no generation that was given up, goes beyond every survivor."""
+        backup = self.seen.backup
+        if backup is None or isinstance(backup, Unknown) or not self.matters(backup.identity):
+            return False
+        return (backup.epoch, backup.zxid) > max(self.survivors.values(), default=(0, 0))
 
     @cached_property
     def seed_is_only_voter(self) -> bool:

@@ -143,11 +143,13 @@ def only_the_named_seed_builds_and_once(f: Facts, d: Decision) -> bool:
 @invariant(Action.SEED)
 def a_seed_is_built_from_what_it_was_to_be_built_from(f: Facts, d: Decision) -> bool:
     """A creation's disk is built where nothing lies (or where a person accepted the loss), a reseed's from data or an
-    archive of this node."""
+    archive of this node, a restore's from the backup that the record names."""
     assert f.record is not None
     if f.record.state is State.CREATING:
         return f.record.source == ACCEPTED or f.disk.state is DiskState.EMPTY
-    return f.record.state is State.RESTORING or f.holds_data or bool(f.own_sources)
+    if f.record.state is State.RESTORING:
+        return bool(f.record.source)
+    return f.holds_data or bool(f.own_sources)
 
 
 @invariant(*STARTS)
@@ -330,27 +332,18 @@ def the_best_survivor_reseeds(f: Facts, d: Decision) -> bool:
     """Who reseeds holds the highest (epoch, zxid) of all survivors and of the verified backup."""
     if f.me not in f.survivors:
         return False
-    best, backup = f.survivors[f.me], f.seen.backup
-    ours = (
-        backup is not None
-        and not isinstance(backup, Unknown)
-        and f.record is not None
-        and backup.identity.cluster_id == f.record.cluster_id
-    )
-    behind = not ours or (backup.epoch, backup.zxid) <= best  # type: ignore[union-attr]
-    return behind and all(other <= best for other in f.survivors.values())
+    return not f.backup_ahead and all(other <= f.survivors[f.me] for other in f.survivors.values())
 
 
 @invariant(Action.RESTORE)
 def a_backup_is_restored_only_unasked_within_its_age(f: Facts, d: Decision) -> bool:
-    """A backup is restored unasked only when it is ahead of every survivor, younger than allowed, and by the highest
-    survivor or the lowest registered."""
+    """A backup is restored unasked only when it is ahead of every survivor, of no generation that was given up, younger than
+    allowed, and by the highest survivor or the lowest registered."""
     backup = f.seen.backup
     if backup is None or isinstance(backup, Unknown) or backup.age > f.seen.limits.auto_restore:
         return False
-    ahead = all((backup.epoch, backup.zxid) > other for other in f.survivors.values())
     lowest = [i.id for i in f.registered][:1] == [f.me]
-    return ahead and (f.survivors.get(f.me) == max(f.survivors.values()) if f.survivors else lowest)
+    return f.backup_ahead and (f.survivors.get(f.me) == max(f.survivors.values()) if f.survivors else lowest)
 
 
 @invariant()
@@ -381,9 +374,7 @@ def a_person_is_asked_only_when_nothing_else_is_left(f: Facts, d: Decision) -> b
     ):
         return False
     backup = f.seen.backup
-    best = max(f.survivors.values(), default=(0, 0))
-    ahead = backup is not None and not isinstance(backup, Unknown) and (backup.epoch, backup.zxid) > best
-    if ahead and backup is not None and not isinstance(backup, Unknown):
+    if f.backup_ahead and backup is not None and not isinstance(backup, Unknown):
         return backup.age > f.seen.limits.auto_restore
     return not f.survivors
 

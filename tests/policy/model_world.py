@@ -12,6 +12,7 @@ from typing import NamedTuple
 from zkboot.model import (
     Action,
     Archive,
+    Backup,
     Change,
     Claim,
     Configuration,
@@ -86,7 +87,9 @@ class World:
     def __init__(self, desired: int, max_voters: int = 5) -> None:
         self.now, self.numbers = 10_000.0, count(1)
         self.steps = 0  # of the latest action, done
-        self.limits = Limits(max_voters=max_voters)
+        self.limits = Limits(max_voters=max_voters, auto_restore=3600.0)
+        self.backup: Backup | None = None  # the newest verified one
+        self.damaged = False  # it is, though nobody has found that yet
         self.desired = desired
         self.nodes: list[Node] = []
         self.record: Record | None = None
@@ -207,7 +210,7 @@ class World:
             reports=own if seen else dict(self.reports),
             group=Group(self.desired, instances, True, self.now),
             witnesses=(),
-            backup=None,
+            backup=None if seen else self.backup,
             disk=node.disk,
             server=Process(node.running, self.now - node.started, mode) if node.running else Process(),
             quorum=self.quorum_seen(e) if seen and e else None,
@@ -293,6 +296,8 @@ class World:
                 yield from self.seed(node)
             case Action.RESEED:
                 yield from self.reseed(node)
+            case Action.RESTORE:
+                yield from self.restore(node)
             case Action.JOIN | Action.REJOIN:
                 yield from self.join(node)
             case Action.START | Action.RESTART:
@@ -384,6 +389,19 @@ class World:
         yield "report joining"
         server_id = next(i for i, c in record.members.items() if c.instance_id == node.id)
         identity, alone = Identity(record.cluster_id, record.generation), (Server(server_id, node.address),)
+        if record.state is State.RESTORING and node.disk.identity != identity:
+            backup, disk = self.backup, node.disk
+            if backup is None or self.damaged:
+                self.backup = None
+                self.change(source="")
+                yield "give up"
+                return
+            kept = (Archive(f"{len(disk.archives)}", disk.identity, *rank_of(disk)),) if disk.data else ()
+            node.disk = Disk(DiskState.EMPTY, promised=disk.promised, archives=(*disk.archives, *kept))
+            yield "archive"
+            data = Data(backup.epoch, backup.epoch, backup.zxid, None)
+            node.disk = node.disk._replace(state=DiskState.DATA, identity=identity, server_id=server_id, seeded=True, data=data)
+            yield "bring back"
         built = Disk(
             DiskState.EMPTY,
             identity=identity,
@@ -410,24 +428,37 @@ class World:
         self.start(node)
         yield "start"
 
+    def restore(self, node: Node) -> Iterator[str]:
+        assert self.backup is not None
+        self.report(node, Holds.JOINING)
+        yield "report joining"
+        self.next_generation(node, State.RESTORING, self.backup.name)
+        yield "compare-and-set"
+
+    def next_generation(self, node: Node, state: State, source: str) -> None:
+        assert self.record is not None
+        known = [self.record.zk_epoch, *(r.data.accepted_epoch for r in self.reports.values() if r.data)]
+        known += [self.backup.epoch] if self.backup else []
+        members = dict(self.record.members)
+        if node.id not in [c.instance_id for c in members.values()]:
+            members[next(i for i in range(1, 256) if i not in members)] = Claim(node.id, node.address, node.zone, self.now)
+        self.change(
+            generation=self.record.generation + 1,
+            state=state,
+            seed=node.id,
+            started=False,
+            zk_epoch=max(known) + MARGIN,
+            members=members,
+            source=source,
+        )
+
     def reseed(self, node: Node) -> Iterator[str]:
         assert self.record is not None
         self.report(node, Holds.JOINING)
         yield "report joining"
         node.stop()
         yield "stop"
-        known = [self.record.zk_epoch, *(r.data.accepted_epoch for r in self.reports.values() if r.data)]
-        members = dict(self.record.members)
-        if node.id not in [c.instance_id for c in members.values()]:
-            members[next(i for i in range(1, 256) if i not in members)] = Claim(node.id, node.address, node.zone, self.now)
-        self.change(
-            generation=self.record.generation + 1,
-            state=State.RESEEDING,
-            seed=node.id,
-            started=False,
-            zk_epoch=max(known) + MARGIN,
-            members=members,
-        )
+        self.next_generation(node, State.RESEEDING, "")
         yield "compare-and-set"
         best = max(node.disk.archives, key=lambda a: (a.current_epoch, a.zxid), default=None)
         if node.disk.data is None and best and best.identity:

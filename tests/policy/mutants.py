@@ -208,6 +208,13 @@ def any_voter_steps_back(w: Words) -> Any:
     return w.quorum.configuration.voters[0]
 
 
+def ahead_of_any_generation(w: Words) -> bool:
+    backup = w.seen.backup
+    if backup is None or isinstance(backup, Unknown):
+        return False
+    return not w.holdings or (backup.epoch, backup.zxid) > w.holdings[0][0]
+
+
 def nothing(*_: object) -> bool:
     return False
 
@@ -267,11 +274,15 @@ HAND_MADE: tuple[Mutant, ...] = (
     helper("a pending configuration never goes", "pending_is_lost", nothing),
     helper("archives are let go", "holds_nothing", goes_with_archives),
     helper("a taken voter leaves with any majority", "stands_without_me", stands_with_any_majority),
+    helper("nothing is backed up at zero", "rank", lambda data: (0, 0)),
     helper("created with one voter", "count_created", created_with_one),
     helper("any voter steps back", "demotable", any_voter_steps_back),
     helper("no patience for a second newcomer", "patience_over", always),
     helper("endless patience for a second newcomer", "patience_over", nothing),
     helper("a backup is never ahead", "backup_is_ahead", nothing),
+    helper("a backup of any generation is ahead", "backup_is_ahead", ahead_of_any_generation),
+    word("no seed ever gives up what it was to restore", "given_up", nothing),
+    row_is("a survivor goes on, whatever a backup holds", 19, lambda w: bool(w.holdings)),
     helper("nothing remains of a lost record", "remains", lambda w: ""),
     helper("no conflict is seen", "conflict", lambda w: ""),
     helper("nothing is unknown without a quorum", "unknown", lambda w: ""),

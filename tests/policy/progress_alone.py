@@ -60,6 +60,8 @@ def a_named_seed_builds(f: Facts, d: Decision) -> bool:
         return True
     if not all_known(f) or f.says_empty(f.me) or f.disk.promised or f.seen.taken is True:
         return True
+    if f.record.state is State.RESTORING:
+        return f.given_up or d.action is Action.SEED
     source = f.disk.state is DiskState.EMPTY if f.record.state is State.CREATING else f.holds_data
     if f.record.state is not State.CREATING and f.holds_data and not (f.disk_is_ours or f.matters(f.disk.identity)):
         return True
@@ -125,18 +127,11 @@ def judged_too_few(f: Facts) -> bool:
     return f.grace_over and all(f.has_spoken(i) for i in f.living) and not seeding and not restarts and not reporting
 
 
-def backup_ahead(f: Facts) -> bool:
-    backup = f.seen.backup
-    if backup is None or isinstance(backup, Unknown):
-        return False
-    return (backup.epoch, backup.zxid) > max(f.survivors.values(), default=(0, 0))
-
-
 @invariant()
 def someone_who_survives_goes_on(f: Facts, d: Decision) -> bool:
     """When too few remain and all were heard, the one best survivor reseeds unless a backup is ahead, and every other node
     waits for it."""
-    if not judged_too_few(f) or not f.survivors or backup_ahead(f) or f.seen.taken is True:
+    if not judged_too_few(f) or not f.survivors or f.backup_ahead or f.seen.taken is True:
         return True
     best = max(f.survivors.values())
     mine = f.survivors.get(f.me) == best
@@ -149,7 +144,7 @@ def a_young_backup_ahead_of_all_is_restored(f: Facts, d: Decision) -> bool:
     """When a backup is ahead of every survivor and young enough, the highest survivor or the lowest registered restores it,
     and all others wait."""
     backup = f.seen.backup
-    if not judged_too_few(f) or not backup_ahead(f) or backup is None or isinstance(backup, Unknown) or f.seen.taken is True:
+    if not judged_too_few(f) or not f.backup_ahead or backup is None or isinstance(backup, Unknown) or f.seen.taken is True:
         return True
     if backup.age > f.seen.limits.auto_restore:
         return d.action is Action.HALT
@@ -179,6 +174,6 @@ def a_creation_that_died_begins_again(f: Facts, d: Decision) -> bool:
 @invariant()
 def nothing_left_asks_a_person(f: Facts, d: Decision) -> bool:
     """When too few remain of a generation past creating, nobody holds data and no backup may go on, a person is asked."""
-    if not judged_too_few(f) or f.survivors or backup_ahead(f) or f.seen.taken is True or f.record is None:
+    if not judged_too_few(f) or f.survivors or f.backup_ahead or f.seen.taken is True or f.record is None:
         return True
     return f.record.state is State.CREATING or d.action is Action.HALT

@@ -42,7 +42,7 @@ from zkboot.words import ALONE, NO_QUORUM, absent, too_few_at
 
 CLUSTER, FOREIGN_CLUSTER = "cluster-of-ours", "cluster-of-others"
 SCOPE = Scope("1", "eu-west-1", "vpc-1", "keepers")
-LIMITS = Limits(auto_restore=3600.0)
+LIMITS = Limits(auto_restore=3600.0, backups=True)
 NOW, FOUND, REVISION, GENERATION = 10_000.0, 1_000.0, 7, 2
 GONE = 10  # the id of a seed that is terminated
 PATIENCE = {"short": 5.0, "long": 100.0}
@@ -56,6 +56,8 @@ RECORDS = (
         for seed in ("me", "other", "gone")
         for started in ("started", "not started")
     ),
+    "restoring, seed me, given up",
+    "restoring, seed other, given up",
     "created, seed me",
     "created, seed other",
 )
@@ -89,7 +91,7 @@ SAYS = (
     "data of an older generation",
     "data of nobody",
 )
-BACKUPS = ("none", "behind", "ahead", "unknown", "ahead, too old")
+BACKUPS = ("none", "behind", "ahead", "unknown", "ahead, too old", "ahead, of an older generation")
 
 
 class Alone(NamedTuple):
@@ -235,11 +237,11 @@ def record_of(name: str, claim: str, conflict: str, members: tuple[int, ...], fr
         generation=GENERATION,
         state=state,
         seed=instance_id(seed),
-        started=words[-1] != "not started",
+        started=words[-1] not in ("not started", "given up"),
         created={State.CREATED: (1, 2), State.CREATING: ()}.get(state, (1,)),
         zk_epoch=0,
         members=claims,
-        source="backup-1" if state is State.RESTORING else "",
+        source="backups/x/backup-1" if state is State.RESTORING and words[-1] != "given up" else "",
         intent=Intent("reseed", "i-2", "", NOW) if conflict == "intent" else None,
     )
 
@@ -334,6 +336,7 @@ BACKUP: dict[str, Backup | None | Unknown] = {
     "behind": Backup("backup-1", OLDER, 1, 0x100000005, 100.0),
     "ahead": Backup("backup-1", OURS, 2, 0x2000000FF, 100.0),
     "ahead, too old": Backup("backup-1", OURS, 2, 0x2000000FF, 100_000.0),
+    "ahead, of an older generation": Backup("backup-1", OLDER, 2, 0x2000000FF, 100.0),
     "unknown": Unknown("S3: AccessDenied listing the backups"),
 }
 WITNESSES: dict[str, tuple[str, ...] | Unknown] = {

@@ -65,6 +65,10 @@ RULES: tuple[Rule, ...] = (
         "the fence on the disk follows the one in the record",
         lambda s: "fenced" in s.disk and "unfenced" not in s.disk and "not started" in s.record,
     ),
+    Rule(
+        "a seed gives up what it was to restore before it has built anything of it",
+        lambda s: s.record.endswith("given up") and (s.disk == "data" or "built" in s.disk),
+    ),
 )
 RULES_AMONG: tuple[Rule, ...] = (
     *RULES,
@@ -366,6 +370,7 @@ JUDGED = (
     "reseeding, seed me, not started",
     "reseeding, seed other, started",
     "reseeding, seed gone, started",
+    "restoring, seed other, given up",
 )
 AMONG = tuple(r for r in RECORDS if "not started" not in r and not r.startswith("restoring"))
 PARTS: tuple[Part, ...] = (

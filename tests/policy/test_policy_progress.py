@@ -10,7 +10,7 @@ from itertools import combinations
 import pytest
 
 from tests.policy.model_world import World
-from tests.policy.walk import FAULTS, Fault, reboot, run, settle, shape, states, strike, target, terminate, wipe
+from tests.policy.walk import FAULTS, Fault, back_up, reboot, run, settle, shape, states, strike, target, terminate, wipe
 from zkboot.model import Action, State
 
 SIZES = range(1, 8)
@@ -107,6 +107,51 @@ def test_all_disks_gone_asks_a_person(size: int) -> None:
     struck = strike(world, wipe, *range(size))
     run(struck)
     assert any(f"row 22 {Action.HALT}" in line for line in struck.path), struck.told("no halt")
+
+
+@pytest.mark.parametrize("fault", [terminate, wipe], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("size", [1, 3])
+def test_all_disks_gone_with_a_backup_restores_it(size: int, fault: Fault) -> None:
+    lost = all_lost(size, fault)
+    run(lost)
+    assert lost.record is not None and (lost.record.state, lost.record.generation) == (State.CREATED, 2), lost.told(
+        "not restored"
+    )
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
+def test_a_fault_at_every_turn_of_a_restore(fault: Fault) -> None:
+    for world in states(all_lost(3, wipe)):
+        for index in living(world):
+            run(strike(world, fault, index))
+
+
+def test_zkboot_killed_in_the_middle_of_every_action_of_a_restore() -> None:
+    for world in killed(all_lost(3, wipe)):
+        run(world)
+
+
+@pytest.mark.parametrize("survivors", [0, 1])
+def test_a_damaged_backup_is_given_up(survivors: int) -> None:
+    """Then the best survivor goes on, though the backup was ahead of it; without one a person is asked."""
+    world = settle(3)
+    world.path.clear()
+    back_up(world)
+    assert world.backup is not None
+    world.backup, world.damaged = world.backup._replace(zxid=world.backup.zxid + 1_000), True
+    struck = strike(world, wipe, *range(survivors, 3))
+    run(struck)
+    assert any("restore" in line for line in struck.path), struck.told("never tried")
+    ends = f"row 19 {Action.RESEED}" if survivors else f"row 22 {Action.HALT}"
+    assert any(ends in line for line in struck.path), struck.told(f"no {ends}")
+
+
+def all_lost(size: int, fault: Fault) -> World:
+    """Every disk is gone, and a backup holds all that was acknowledged."""
+    world = settle(size)
+    back_up(world)
+    world.path.clear()
+    return strike(world, fault, *range(size))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)

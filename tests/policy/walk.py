@@ -5,7 +5,7 @@ from copy import copy
 from itertools import count
 
 from tests.policy.model_world import Node, Stuck, World
-from zkboot.model import Action, Disk, DiskState, Role, State
+from zkboot.model import Action, Backup, Disk, DiskState, Role, State
 
 Fault = Callable[[World, Node], None]
 
@@ -83,6 +83,12 @@ def settle(desired: int, max_voters: int = 5) -> World:
 
 
 # --- faults
+
+
+def back_up(world: World) -> None:
+    """A verified backup of all that was acknowledged."""
+    assert world.ensemble is not None
+    world.backup = Backup("20260101T000000Z", world.ensemble.identity, *world.acknowledged, 100.0)
 
 
 def terminate(world: World, node: Node) -> None:

@@ -1,6 +1,5 @@
-"""The words that the stories share: an account of every write, what the record says, what a machine said, and the named steps."""
+"""The words that the stories share: an account of every write, what the record says, what a machine said."""
 
-import ast
 import json
 import re
 import shutil
@@ -8,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from tests.lab.group import Group
+from tests.lab import ensemble
+from tests.lab.group import DEADLINE, Group
 from tests.lab.ledger import Ledger
-from tests.lab.machines import CHECKOUT, MARKER, Machine
+from tests.lab.machines import MARKER, Machine
 from tests.lab.region import BUCKET, Region
-from zkboot.model import Holds
 
-LONG = 240.0  # seconds: deadline of what takes several generations, or many machines; no story rests on it
+LONG = 400.0  # seconds: deadline of what takes several generations, or many machines; no story rests on it
 
 
 # --- the ledger
@@ -24,7 +23,7 @@ LONG = 240.0  # seconds: deadline of what takes several generations, or many mac
 def every_write_kept(zk: Group) -> Iterator[Ledger]:
     """Writes go on during the block, which begins once they are acknowledged; each acknowledged one is read back at its end."""
     with Ledger(zk) as ledger:
-        ledger.wait_writing(120)
+        ledger.wait_writing()
         yield ledger
     assert ledger.report is not None
     assert ledger.report.lost == (), f"{len(ledger.report.lost)} of {ledger.report.acknowledged} acknowledged writes are lost"
@@ -39,13 +38,13 @@ def record_key(zk: Group) -> str:
 
 def record(zk: Group) -> dict[str, Any]:
     """The cluster's record, {} when there is none."""
-    body = zk.region.objects(record_key(zk)).get(record_key(zk))
+    body = zk.region.objects(record_key(zk), zk.plan.bucket).get(record_key(zk))
     return json.loads(body) if body else {}
 
 
 def reports(zk: Group) -> dict[str, dict[str, Any]]:
     """Each instance's report by its id."""
-    found = zk.region.objects(f"control/{zk.plan.cluster}/reports/").values()
+    found = zk.region.objects(f"control/{zk.plan.cluster}/reports/", zk.plan.bucket).values()
     return {report["instance_id"]: report for report in map(json.loads, found)}
 
 
@@ -77,6 +76,24 @@ def created_once(zk: Group, generation: int = 1) -> None:
     assert ids.items() <= claimed.items(), (ids, claimed)
 
 
+def forget_zkboot(zk: Group) -> None:
+    """Take away all that tells zkboot of an ensemble: what remains is servers that run, as others might have built them."""
+    for machine in zk.living:  # a turn in the middle of it would write the record again
+        machine.freeze_zkboot()
+        machine.kill_zkboot()
+    s3, ssm = zk.region.client("s3"), zk.region.client("ssm")
+    for key in zk.region.objects("control/"):
+        s3.delete_object(Bucket=BUCKET, Key=key)
+    ssm.delete_parameter(Name=f"/zkboot/{zk.plan.cluster}/cluster-id")
+    for machine in zk.living:
+        for file in ("vol/data/zkboot.json", "var/zkboot/state.json"):
+            (machine.root / file).unlink(missing_ok=True)
+    with ensemble.client(zk.living[0].address, 60) as client:
+        client.delete("/zkboot")
+    for machine in zk.living:
+        machine.thaw_zkboot()
+
+
 # --- what is said
 
 
@@ -84,13 +101,13 @@ def count_said(machine: Machine, pattern: str) -> int:
     return sum(bool(re.search(pattern, line)) for line in machine.log().splitlines())
 
 
-def hear(machine: Machine, pattern: str, region: Region, deadline: float = 90.0) -> str:
+def hear(machine: Machine, pattern: str, region: Region, deadline: float = DEADLINE) -> str:
     """Wait until the machine has said it, ever; returns the last such line."""
     return str(region.wait_until(lambda: machine.said(pattern), f"{machine} says /{pattern}/", deadline))
 
 
 @contextmanager
-def says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.0) -> Iterator[None]:
+def says(region: Region, pattern: str, *machines: Machine, deadline: float = DEADLINE) -> Iterator[None]:
     """Each of the machines says it anew, during the block or after it."""
     before = {machine.instance_id: count_said(machine, pattern) for machine in machines}
     yield
@@ -103,7 +120,7 @@ def says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.
 
 
 @contextmanager
-def one_says(region: Region, pattern: str, *machines: Machine, deadline: float = 90.0) -> Iterator[None]:
+def one_says(region: Region, pattern: str, *machines: Machine, deadline: float = DEADLINE) -> Iterator[None]:
     """At least one of the machines says it anew, during the block or after it."""
 
     def count() -> int:
@@ -153,6 +170,11 @@ def return_disk(machine: Machine) -> None:
     (machine.root / "vol.hidden").rename(volume)
 
 
+def serves_again(zk: Group, machine: Machine, before: int) -> None:
+    """Wait until another server than that process serves on it."""
+    zk.wait_until(lambda: machine.server_pid not in (0, before) and machine.answer(), f"{machine} serves again")
+
+
 def newest(zk: Group) -> Machine:
     return list(zk.machines.values())[-1]
 
@@ -179,29 +201,3 @@ def servers_of(machine: Machine) -> int:
     pids = machine.zkboot_pids() | {machine.server_pid}
     lines = [processes.command_line(pid) for pid in pids if pid]
     return sum(line[0].endswith("java") for line in lines)
-
-
-# --- the named steps
-
-
-def steps_in_code() -> set[str]:
-    """The name of every `step(...)` of the loop and its actions, read from their source."""
-    found: set[str] = set()
-    for name in ("actions", "reconcile"):
-        tree = ast.parse((CHECKOUT / f"zkboot/{name}.py").read_text())
-        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-            if call.func.id == "step":  # type: ignore[attr-defined]
-                found |= texts(call.args[0])
-            elif call.func.id in ("amend_record", "replace_record"):  # type: ignore[attr-defined]
-                found |= texts(call.args[2])
-    return found
-
-
-def texts(argument: ast.expr) -> set[str]:
-    """What a step's name can be: itself, or with what a report can say in its place. A variable is its callers' matter."""
-    if isinstance(argument, ast.Constant):
-        return {str(argument.value)}
-    if isinstance(argument, ast.JoinedStr):
-        fixed = "".join(str(part.value) for part in argument.values if isinstance(part, ast.Constant))
-        return {fixed + holds for holds in Holds}
-    return set()

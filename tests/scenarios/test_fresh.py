@@ -42,3 +42,24 @@ def test_five_create_in_the_same_instant(region: Region) -> None:
     created_once(zk)
     assert [m.id for m in zk.voters()] == [1, 2, 3, 4, 5]
     assert sum(bool(m.said("this node is the seed")) for m in zk.living) == 1
+
+
+def test_a_seed_whose_joiners_are_late_is_not_given_up_by_the_group(region: Region) -> None:
+    zk = region.group(3, environment=Orders(dict.fromkeys((1, 2), "before:create:pause")))
+    region.wait_until(lambda: len(zk.machines) == 3, "three machines")
+    seed, *others = zk.living
+    hear(seed, r"waiting: 1 of 3 voters serve, 2 make generation 1 created", region)
+    left = [region.autoscaling.remaining(seed.instance_id, "zkboot-launch")]
+
+    def begins_anew() -> bool:
+        left.append(region.autoscaling.remaining(seed.instance_id, "zkboot-launch"))
+        return left[-1] > left[-2]
+
+    region.wait_until(begins_anew, "the launch hook's time begins anew")
+    assert region.lifecycle(seed) == "Pending:Wait"
+    for machine in others:
+        region.wait_until(lambda m=machine: m.stopped_at_step, f"{machine} is about to create")
+        machine.thaw_zkboot()
+    with every_write_kept(zk):
+        zk.wait_serving(3)
+    created_once(zk)

@@ -21,12 +21,13 @@ from tests.scenarios.story import (
     return_disk,
     says,
 )
-from tests.scenarios.survivors import RESEEDS, archived, end, ensemble_of, only_on, replaced, reseed_told
+from tests.scenarios.survivors import RESEEDS, all_reported, archived, end, ensemble_of, only_on, replaced, reseed_told
 
 
 def test_a_majority_is_terminated(zk: Group) -> None:
     survivor, *gone = zk.living
     generation = record(zk)["generation"]
+    zk.wait_until(lambda: all_reported(zk, zk.living), "each has reported its data")
     with every_write_kept(zk) as ledger, ledger.event("majority terminated"):
         only_on(ledger, zk.region, gone)
         with says(zk.region, RESEEDS, survivor):

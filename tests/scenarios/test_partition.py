@@ -5,7 +5,7 @@ import pytest
 from tests.lab.errors import NotPossibleHere
 from tests.lab.group import Group
 from tests.lab.network import Namespaces
-from tests.scenarios.conftest import Stage
+from tests.scenarios.stage import Stage
 from tests.scenarios.story import created_once, every_write_kept, record
 
 
@@ -25,8 +25,8 @@ def the_leader_is_cut_off(zk: Group) -> None:
     others = [machine for machine in zk.living if machine is not leader]
     with every_write_kept(zk) as ledger:
         with ledger.event("the leader is cut off"), zk.region.partition([leader], others):
-            zk.wait_until(lambda: leader.answer() is None, "alone, it no longer serves")
             zk.wait_until(lambda: "leader" in {zk.modes()[m.instance_id] for m in others}, "another one leads")
             ledger.wait_writing()
+            zk.wait_until(lambda: leader.answer() is None, "alone, it no longer serves")
         zk.wait_serving(3)
     created_once(zk, generation)

@@ -1,11 +1,22 @@
 """A person's commands: each asks for the cluster's name, works by the intent in the record, and can be withdrawn."""
 
-from kazoo.client import KazooClient
+from subprocess import CompletedProcess
 
 from tests.lab.group import Group
 from tests.lab.machines import Machine
-from tests.lab.region import BUCKET, Region
-from tests.scenarios.story import LONG, created_once, delete_record, every_write_kept, hear, nobody_serves, put_record, record
+from tests.lab.region import Region
+from tests.lab.settings import PATIENT
+from tests.scenarios.story import (
+    LONG,
+    created_once,
+    delete_record,
+    every_write_kept,
+    forget_zkboot,
+    hear,
+    nobody_serves,
+    put_record,
+    record,
+)
 
 CONFIRM = ("--confirm", "zk")
 
@@ -46,7 +57,7 @@ def test_a_command_that_waits_for_a_silent_member_is_withdrawn_and_nothing_is_lo
         assert record(zk)["intent"]["command"] == "create"
         aborted = other.zkboot("create", "--abort")
         assert aborted.returncode == 0 and "is withdrawn" in aborted.stdout
-        assert command.wait(90) != 0
+        assert command.wait(LONG) != 0
         silent.power_on()
         zk.wait_serving(3, LONG)
     created_once(zk, generation)
@@ -62,8 +73,8 @@ def test_create_after_all_disks_are_lost_begins_an_empty_generation(region: Regi
         machine.power_on()
     first = zk.living[0]
     hear(first, r"halted: too few voters of cluster zk remain", region)
-    plan = first.zkboot("plan", "--why")
-    assert plan.returncode == 4 and "row 22" in plan.stdout and "row 19 does not match" in plan.stdout
+    plan = region.wait_until(lambda: halted(first.zkboot("plan", "--why")), "its plan is to halt")
+    assert "row 22" in plan.stdout and "row 19 does not match" in plan.stdout
     done = first.zkboot("create", "--accept-data-loss", *CONFIRM, timeout=LONG)
     assert done.returncode == 0, done.stdout
     with every_write_kept(zk):
@@ -73,7 +84,7 @@ def test_create_after_all_disks_are_lost_begins_an_empty_generation(region: Regi
 
 
 def test_an_ensemble_that_others_built_is_adopted_one_member_after_the_other(region: Region) -> None:
-    zk = region.group(3)
+    zk = region.group(3, settings=PATIENT)
     zk.wait_serving(3)
     forget_zkboot(zk)
     with every_write_kept(zk):
@@ -120,19 +131,6 @@ def told_of_the_ensemble(machine: Machine) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in found}
 
 
-def forget_zkboot(zk: Group) -> None:
-    """Take away all that tells zkboot of an ensemble: what remains is servers that run, as others might have built them."""
-    s3, ssm = zk.region.client("s3"), zk.region.client("ssm")
-    for key in zk.region.objects("control/"):
-        s3.delete_object(Bucket=BUCKET, Key=key)
-    ssm.delete_parameter(Name="/zkboot/zk/cluster-id")
-    for machine in zk.living:
-        for file in ("vol/data/zkboot.json", "var/zkboot/state.json"):
-            (machine.root / file).unlink(missing_ok=True)
-    client = KazooClient(hosts=f"{zk.living[0].address}:2181")
-    client.start(30)
-    try:
-        client.delete("/zkboot")
-    finally:
-        client.stop()
-        client.close()
+def halted(planned: "CompletedProcess[str]") -> "CompletedProcess[str] | None":
+    """What was planned, if that is to halt: while a member writes its report, it is to wait."""
+    return planned if planned.returncode == 4 else None

@@ -5,7 +5,20 @@ from itertools import permutations
 import pytest
 
 from tests.lab.group import Group
-from tests.scenarios.story import LONG, created_once, every_write_kept, hear, looked_again, nobody_serves, record, reports, says
+from tests.scenarios.story import (
+    LONG,
+    created_once,
+    every_write_kept,
+    hear,
+    launched,
+    looked_again,
+    nobody_serves,
+    record,
+    reports,
+    says,
+    serves_again,
+)
+from tests.scenarios.survivors import archived
 
 
 def test_two_of_three_lose_power_and_return(zk: Group) -> None:
@@ -44,9 +57,10 @@ def test_all_lose_power_and_return(zk: Group, order: tuple[int, int, int]) -> No
 
 def test_aws_is_away_while_a_member_reboots(zk: Group) -> None:
     follower = zk.followers()[0]
+    before = follower.server_pid
     with every_write_kept(zk), zk.region.aws_outage():
         follower.reboot()
-        zk.wait_until(lambda: zk.modes()[follower.instance_id] == "follower", "it serves again, without AWS")
+        serves_again(zk, follower, before)
     zk.wait_serving(3)
 
 
@@ -62,11 +76,11 @@ def test_aws_is_silent_while_all_reboot(zk: Group) -> None:
 
 
 def test_aws_is_away_while_one_joins(zk: Group) -> None:
+    lost, new = zk.followers()[0], launched(zk)
     with every_write_kept(zk):
-        zk.region.lose(zk.followers()[0])
-        zk.wait_until(lambda: len(zk.living) == 3, "a replacement is launched")
-        joiner = zk.living[-1]
         with zk.region.aws_outage():
+            zk.region.lose(lost)
+            [joiner] = zk.wait_until(new, "a replacement is launched")
             hear(joiner, r"^\S+ (waiting: .*(unknown|registered)|.*(could not|cannot|no answer|not reach|failed))", zk.region)
             assert joiner.address not in {member.address for member in zk.voters()} or joiner.answer() is None
         zk.wait_serving(3)
@@ -85,6 +99,7 @@ def test_a_wiped_disk_on_one_member(zk: Group) -> None:
 
 def test_an_unmounted_disk_waits_and_archives_nothing(zk: Group) -> None:
     follower = zk.followers()[0]
+    before = archived(follower)
     with every_write_kept(zk):
         follower.power_cut()
         follower.unmount_volume()
@@ -93,7 +108,7 @@ def test_an_unmounted_disk_waits_and_archives_nothing(zk: Group) -> None:
         assert not follower.server_pid and not list((follower.root / "vol").rglob("version-2"))
         follower.mount_volume()
         zk.wait_serving(3)
-    assert not (follower.root / "vol/archive").exists()
+    assert archived(follower) == before
 
 
 def test_two_wiped_members_start_before_the_third(zk: Group) -> None:

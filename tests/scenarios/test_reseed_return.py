@@ -7,7 +7,7 @@ import pytest
 from tests.lab.errors import NotPossibleHere
 from tests.lab.network import Namespaces
 from tests.lab.region import Region
-from tests.scenarios.conftest import Stage
+from tests.scenarios.stage import Stage
 from tests.scenarios.story import LONG, created_once, every_write_kept, hear, launched, looked_again, record
 from tests.scenarios.survivors import archived, awaits, end, ensemble_of, first_stopped, only_on, replaced, reseed_told, reseeded
 

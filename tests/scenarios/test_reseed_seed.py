@@ -24,7 +24,6 @@ from tests.scenarios.survivors import (
     reseeded,
 )
 
-BRINGING_BACK = ("bring back",)
 BEFORE_THE_SECOND = {
     "its disk is built": "before:build:pause",
     "it serves": "after:fence:pause",
@@ -107,7 +106,7 @@ def test_the_seed_is_lost_once_the_other_has_archived(region: Region, tmp_path: 
         end(region, gone)
         left, seed = first_stopped(zk, one, other, "the other has archived its data")
         region.lose(seed)
-        left.stop_at_step(f"{when}:{BRINGING_BACK[0]}:kill")
+        left.stop_at_step(f"{when}:bring back:kill")
         left.kill_zkboot()
         hear(left, rf"{left.instance_id} holds the most, .* in its archive .*: it reseeds", region, LONG)
         ledger.wait_writing(LONG)

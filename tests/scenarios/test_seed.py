@@ -1,9 +1,10 @@
-"""The seed is frozen, killed or lost at each step of its creation while the others wait; then they are an ensemble all the same.
+"""The seed is frozen or lost at each step of its creation while the others wait; then they are an ensemble all the same.
 
-Also a joiner, at each step of its joining. The steps are those of the code: `test_no_step_is_left_out`.
+Also a joiner, lost at each step of its joining. Kills and power cuts are in tests/crash.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -20,40 +21,33 @@ from tests.scenarios.story import (
     every_write_kept,
     launched,
     record,
-    steps_in_code,
     whole_turns_since,
 )
-from tests.scenarios.test_reseed_seed import BRINGING_BACK
-from tests.scenarios.test_steps import HEALING
 
 # What a seed goes through, from nothing to the end of its launch hook.
 CREATION = (
     "register", "report joining", "create", "witness", "secret", "build", "fence", "fence on disk", "release", "configure",
     "start", "prove", "let in",
 )  # fmt: skip
-COUNTING = ("set created",)  # by whoever first sees the voters reach a majority of the target
+COUNTING = "set created"  # by whoever first sees the voters reach a majority of the target
 JOINING = ("report joining", "claim", "release", "set up", "configure", "start", "reconfigure", "report membership", "let in")
-CREATION_AGAIN = ("create again",)
-BY_DEFAULT = {("before", "build", "kill"), ("after", "create", "lost"), ("after", "start", "frozen")}
+BY_DEFAULT = {("after", "create", "lost"), ("after", "start", "frozen")}
 
 
 # The other machines come to their own creation later: where they are held until then.
 LATER = "before:create:pause"
 
 
-def test_no_step_is_left_out() -> None:
-    """Each named step of the code is one at which a story here, or one of healing or of a reseed, stops a zkboot."""
-    assert steps_in_code() == {*CREATION, *COUNTING, *CREATION_AGAIN, *JOINING, *HEALING, *BRINGING_BACK}
+def each(steps: Iterable[str], by_default: set[tuple[str, ...]], *more: tuple[str, ...]) -> list[Any]:
+    """Before and after each step, with each of `more` behind; what is not told by default is long."""
+    cases = list(product(steps, ("before", "after"), *more))
+    ordered = [(when, step, *rest) for step, when, *rest in cases]
+    return [pytest.param(*c, id="-".join(c), marks=() if c in by_default else pytest.mark.long) for c in ordered]
 
 
-def each(steps: Iterable[str], whats: Iterable[str], by_default: set[tuple[str, str, str]]) -> list[Any]:
-    cases = [(when, step, what) for step in steps for when in ("before", "after") for what in whats]
-    return [pytest.param(*c, id="-".join(c), marks=() if c in by_default else pytest.mark.long) for c in cases]
-
-
-@pytest.mark.parametrize(("when", "step", "what"), each(CREATION, ("kill", "frozen", "lost"), BY_DEFAULT))
+@pytest.mark.parametrize(("when", "step", "what"), each(CREATION, BY_DEFAULT, ("frozen", "lost")))
 def test_the_seed_at_each_step_of_its_creation(region: Region, when: str, step: str, what: str) -> None:
-    zk = region.group(3, environment=Orders({0: f"{when}:{step}:{'kill' if what == 'kill' else 'pause'}", 1: LATER, 2: LATER}))
+    zk = region.group(3, environment=Orders({0: f"{when}:{step}:pause", 1: LATER, 2: LATER}))
     region.wait_until(lambda: len(zk.machines) == 3, "three machines")
     seed, *others = zk.living
 
@@ -64,8 +58,7 @@ def test_the_seed_at_each_step_of_its_creation(region: Region, when: str, step: 
                 other.thaw_zkboot()
 
     region.wait_until(lambda: let_go_on() or seed.stopped_at_step, f"the seed is stopped {when} {step}")
-    if what != "kill":
-        others_wait(region, zk, seed, let_go_on)
+    others_wait(region, zk, seed, let_go_on)
     if what == "frozen":
         seed.thaw_zkboot()
     elif what == "lost":
@@ -94,53 +87,28 @@ def others_wait(region: Region, zk: Group, seed: Machine, let_go_on: Callable[[]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("what", ["kill", "lost"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_whoever_counts_the_voters_is_stopped(region: Region, when: str, what: str) -> None:
-    order = f"{when}:{COUNTING[0]}:{'kill' if what == 'kill' else 'pause'}"
-    zk = region.group(3, environment=Orders(dict.fromkeys(range(3), order)))
+def test_whoever_counts_the_voters_is_lost(region: Region, when: str) -> None:
+    zk = region.group(3, environment=Orders(dict.fromkeys(range(3), f"{when}:{COUNTING}:pause")))
     stopped = region.wait_until(lambda: [m for m in zk.living if m.stopped_at_step], "one sees a majority of the target")
-    if what == "lost":
-        region.lose(stopped[0])
-        for machine in zk.living:  # they may be at the same step
-            machine.stop_at_step("before:nothing:kill")
-            machine.kill_zkboot()
+    region.lose(stopped[0])
+    for machine in zk.living:  # they may be at the same step
+        machine.stop_at_step()
+        machine.kill_zkboot()
     with every_write_kept(zk):
         zk.wait_serving(3, LONG)
     created_once(zk)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_zkboot_is_killed_when_it_creates_again(region: Region, when: str) -> None:
-    """The seed is lost right after it was named; the others are killed at the step with which one takes its place."""
-    zk = region.group(3, environment=Orders(dict.fromkeys(range(3), "after:create:pause")))
-    region.wait_until(lambda: any(m.stopped_at_step for m in zk.living), "one is named the seed")
-    for machine in zk.living:
-        if machine.instance_id == record(zk)["seed"]:
-            region.lose(machine)
-        else:
-            machine.stop_at_step(f"{when}:{CREATION_AGAIN[0]}:kill")
-            machine.kill_zkboot()
-    with every_write_kept(zk):
-        zk.wait_serving(3, LONG)
-    created_once(zk, record(zk)["generation"])
-    assert record(zk)["generation"] > 1
-
-
-@pytest.mark.parametrize(
-    ("when", "step", "what"), each(JOINING, ("kill", "lost"), {("after", "claim", "kill"), ("before", "reconfigure", "lost")})
-)
-def test_a_joiner_at_each_step_of_its_joining(zk: Group, when: str, step: str, what: str) -> None:
+@pytest.mark.parametrize(("when", "step"), each(JOINING, {("before", "reconfigure")}))
+def test_a_joiner_is_lost_at_each_step_of_its_joining(zk: Group, when: str, step: str) -> None:
     generation = record(zk)["generation"]
-    zk.plan.environment[len(zk.machines)] = f"{when}:{step}:{'kill' if what == 'kill' else 'pause'}"
+    zk.plan.environment[len(zk.machines)] = f"{when}:{step}:pause"
     with every_write_kept(zk):
         new = launched(zk)
         zk.region.lose(zk.followers()[0])
         joiner = zk.wait_until(new, "a replacement is launched")[0]
         zk.wait_until(lambda: joiner.stopped_at_step, f"it is stopped {when} {step}")
-        if what == "lost":
-            zk.region.lose(joiner)
+        zk.region.lose(joiner)
         zk.wait_serving(3, LONG)
     created_once(zk, generation)
-    assert joiner.instance_id in str(record(zk)["members"]) or what == "lost"

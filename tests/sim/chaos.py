@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tests.sim import backups
 from tests.sim.faults import Faults
 from tests.sim.simulation import Simulation
 from zkboot import commands
@@ -20,6 +21,7 @@ ODDS = {
     "dies joining": (0.0, 0.0, 0.2),
 }
 MOST_FAULTS = 8
+BACKED_UP = 3  # one in so many schedules has backups
 PARTS = (
     *(f"fault {number}" for number in range(MOST_FAULTS)),
     *ODDS,
@@ -29,6 +31,7 @@ PARTS = (
     "reused addresses",
     "two versions",
     "late disks",
+    "backups",
 )
 
 
@@ -68,6 +71,8 @@ class Chaos:
         self.faults.two_versions = versions and "two versions" not in self.left_out
         self.faults.late_disks = late and "late disks" not in self.left_out
         sim.arrived = self.faults.mixed
+        if self.seed % BACKED_UP == 0 and "backups" not in self.left_out:
+            backups.keep(sim, random.Random(f"backups {self.seed}"))
         if choice((True, True, False)):
             sim.run(60, sim.settled)
         few = choice((False, True))  # only what takes a quorum away, again and again

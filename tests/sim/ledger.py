@@ -106,14 +106,18 @@ class Ledger:
         held: set[int] = set()
         for node in self._sim.living():
             held |= set() if node.files.promised else node.files.writes()
+        if new.state is State.RESTORING:
+            held |= self._sim.backups.named(new.source).writes
         self.excused |= {w for w in self.acknowledged if w not in held}
         if new.state is State.CREATING:
             self.excused |= {w.number for w in self.acknowledged.values() if not w.created}
 
     def _commanded(self, new: Record) -> None:
-        """A person accepted the loss of what the node that goes on does not hold."""
+        """A person accepted the loss of what the node that goes on, or the backup, does not hold."""
         seed = self._sim.nodes[new.seed]
         kept = set() if new.state is State.CREATING else seed.files.writes()
+        if new.state is State.RESTORING:
+            kept = self._sim.backups.named(new.source).writes
         self.excused |= {w for w in self.acknowledged if w not in kept}
 
     def remaining(self, identity: Identity) -> tuple[int, int]:

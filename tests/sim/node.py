@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.sim.aws import Machine
+from tests.sim.backups import NodeBackups
 from tests.sim.engine import Fiber, Killed
 from tests.sim.ensemble import Lost, Process, Refused, State
 from tests.sim.files import Files, NodeDisk
@@ -46,7 +47,8 @@ class Node:
         self.pause = 0.0  # until its next turn, while it says the same
         self.disk = NodeDisk(self.files, machine.address, self.point)
         self.link = Link(self)
-        self.world = World(self.link, self.link, self.link, self.link, self.disk, self.link)
+        self.backups = NodeBackups(self, self.link.asked)
+        self.world = World(self.link, self.link, self.link, self.link, self.disk, self.link, self.backups)
 
     @property
     def id(self) -> str:
@@ -211,7 +213,7 @@ class Link:
         self._answer("reconfigure")
         return self._serving(address).committed
 
-    def prove(self, address: str, password: str, identity: Identity) -> None:
+    def prove(self, address: str, password: str, identity: Identity, former: Identity | None = None) -> None:
         self._node.point("prove request")
         leader = self._sim.ensemble.leader_of(self._serving(address))
         if leader is None or not self._sim.ensemble.can_acknowledge(leader):

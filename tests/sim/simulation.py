@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from tests.sim.aws import Bucket, Fleet, Machine
+from tests.sim.backups import Backups
 from tests.sim.engine import Killed, Scheduler
 from tests.sim.ensemble import Ensemble, Process, State
 from tests.sim.ledger import Ledger
@@ -60,6 +61,7 @@ class Simulation(Scheduler):
         self.islands: dict[str, int] = {}  # address -> island; those on one island reach each other
         self.current: Node | None = None
         self.script: Callable[[Node, str], None] | None = None
+        self.backups = Backups()
         self.ledger = Ledger(self)
         self.bucket.wrote = self.ledger.wrote
         self.after(0, self._tick)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from tests.sim.backups import allow
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation, Violation
 from zkboot import commands
@@ -149,6 +150,63 @@ def adopt(sim: Simulation) -> None:
     assert sim.ledger.record is not None and sim.ledger.record.generation == 1
 
 
+def all_wiped_with_a_backup(sim: Simulation) -> None:
+    """Row 20: no survivor, and a backup that may be restored unasked."""
+    backed_up(sim, 3)
+    wipe(sim, 3)
+    settle(sim)
+
+
+def all_terminated_with_a_backup(sim: Simulation) -> None:
+    backed_up(sim, 3)
+    terminate(sim, 3)
+    settle(sim)
+
+
+def survivor_behind_the_backup(sim: Simulation) -> None:
+    """One that was down while the others went on, and were backed up."""
+    create(sim, 3)
+    behind = members(sim, 1)[0]
+    sim.power_off(behind)
+    sim.run(10.0)
+    gone = [node for node in members(sim, 3) if node is not behind]
+    sim.backups.make(gone[-1])
+    allow(sim)
+    for node in gone:
+        sim.fleet.terminate(node.machine)
+    sim.boot(behind)
+    settle(sim)
+
+
+def damaged_backup(sim: Simulation) -> None:
+    """The newest turns out damaged when it is restored: the one before it is."""
+    backed_up(sim, 3)
+    sim.run(3.0)
+    sim.backups.make(members(sim, 3)[-1])
+    sim.backups.damaged.add(sim.backups.made[-1].about.name)
+    wipe(sim, 3)
+    settle(sim)
+
+
+def backed_up(sim: Simulation, size: int) -> None:
+    create(sim, size)
+    sim.run(3.0)
+    sim.backups.make(members(sim, size)[-1])
+    allow(sim)
+    sim.run(3.0)
+
+
+def restored(sim: Simulation) -> None:
+    """A person goes back to a backup while the ensemble serves."""
+    backed_up(sim, 3)
+    node = members(sim, 1)[0]
+    source = f"{sim.settings.backup.prefix}{sim.backups.made[0].about.name}"
+    sim.command(node, "restore", lambda: commands.replace(node.world, sim.settings, silence, "restore", True, source))
+    sim.run(60.0, lambda: sim.ledger.record is not None and sim.ledger.record.generation == 2)
+    settle(sim)
+    assert sim.ledger.record is not None and sim.ledger.record.generation == 2
+
+
 def sizes(*desired: int) -> Callable[[Simulation], None]:
     def play(sim: Simulation) -> None:
         for size in desired:
@@ -183,6 +241,11 @@ STORIES: dict[str, Callable[[Simulation], None]] = {
     "two disks wiped": wipe_two,
     "a majority terminated": majority_terminated,
     "two of three terminated": leader_and_another_terminated,
+    "all wiped, with a backup": all_wiped_with_a_backup,
+    "all terminated, with a backup": all_terminated_with_a_backup,
+    "a survivor behind the backup": survivor_behind_the_backup,
+    "the newest backup is damaged": damaged_backup,
+    "a person restores what serves": restored,
     "a person reseeds what serves": partial(commanded, command="reseed"),
     "a person adopts what others built": adopt,
     "a person creates in place of what serves": partial(commanded, command="create"),

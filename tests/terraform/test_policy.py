@@ -16,7 +16,9 @@ from tests.lab.region import POLICY
 from zkboot import record
 from zkboot.aws.backups import S3Backups
 from zkboot.aws.group import node_metadata
+from zkboot.aws.logs import LogGroup
 from zkboot.errors import UnknownFact
+from zkboot.logs.batches import Event
 
 WORDS = {"partition": PARTITION, "account": ACCOUNT, "region": REGION, "bucket": BUCKET, "cluster": CLUSTER, "group": "zk"}
 WHOLE: dict[str, Any] = json.loads(Template(POLICY.read_text()).substitute(WORDS))
@@ -102,12 +104,11 @@ def completes_its_hooks(found: Node) -> None:
     found.autoscaling.complete("zkboot-launch")
 
 
-def writes_its_log(found: Node) -> None:
-    stream = f"{found.machine.instance_id}-{time.monotonic_ns()}"
-    logs = found.client("logs")
-    logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
-    event = {"timestamp": int(time.time() * 1000), "message": "healthy"}
-    logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=stream, logEvents=[event])
+def writes_its_log_and_reads_it(found: Node) -> None:
+    stream = f"{found.machine.instance_id}/{time.monotonic_ns()}"
+    group, now = LogGroup(found.settings.aws, LOG_GROUP), int(time.time() * 1000)
+    assert group.put(stream, [Event(now, "healthy")]) == 0
+    assert stream in [told.stream for told in group.read(now, None, stream)]
 
 
 def cannot_overwrite_its_secret(found: Node) -> None:
@@ -126,7 +127,7 @@ DONE: dict[str, Callable[[Node], None]] = {
     "ParametersAreWrittenOnce": cannot_overwrite_its_secret,
     "SeeGroupAndInstances": sees_the_group,
     "OwnLifecycleHooks": completes_its_hooks,
-    "OwnLogs": writes_its_log,
+    "OwnLogs": writes_its_log_and_reads_it,
 }
 
 
@@ -176,6 +177,7 @@ FORBIDDEN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "delete the group": ("autoscaling", "delete_auto_scaling_group", {}),
     "remove a hook": ("autoscaling", "delete_lifecycle_hook", {"LifecycleHookName": "zkboot-launch"}),
     "write another cluster's log": ("logs", "create_log_stream", {"logGroupName": "/zkboot/other", "logStreamName": "x"}),
+    "read another cluster's log": ("logs", "filter_log_events", {"logGroupName": "/zkboot/other"}),
     "delete its log": ("logs", "delete_log_group", {"logGroupName": LOG_GROUP}),
     "change its own policy": ("iam", "delete_role_policy", {"RoleName": "zkboot-eu-west-1-zk", "PolicyName": "node"}),
 }

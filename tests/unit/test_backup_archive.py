@@ -319,7 +319,7 @@ def test_what_is_no_gzip(whole: tuple[Manifest, bytes]) -> None:
         check(*resealed(manifest, whole[1] + b"more"))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_whatever_somebody_puts_there_is_whole_or_damaged(whole: tuple[Manifest, bytes], data: st.DataObject) -> None:
     """Bytes of the tar changed, cut out or put in, under checksums that are right again: content may be told from content only by

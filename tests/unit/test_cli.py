@@ -151,6 +151,19 @@ def test_config_shows_each_key_with_value_and_origin(settings_file: Path, capsys
 # --- one at a time
 
 
+class Resting(NodeClock):
+    """Its time passes by rest alone."""
+
+    def __init__(self) -> None:
+        self.now_is = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_is
+
+    def sleep(self, seconds: float) -> None:
+        self.now_is += seconds
+
+
 def test_a_second_zkboot_ends_at_once_or_waits_and_names_the_first(tmp_path: Path) -> None:
     said: list[str] = []
     with node_lock(str(tmp_path), 0, said.append, NodeClock()):
@@ -160,7 +173,7 @@ def test_a_second_zkboot_ends_at_once_or_waits_and_names_the_first(tmp_path: Pat
         ):
             pass
         assert busy.value.exit_code == 3 and said == []
-        with pytest.raises(Busy), node_lock(str(tmp_path), 0.1, said.append, NodeClock()):
+        with pytest.raises(Busy), node_lock(str(tmp_path), 0.1, said.append, Resting()):
             pass
         assert said == [f"waiting: another zkboot (pid {os.getpid()}) is at work on this node"]
     with node_lock(str(tmp_path), 0, said.append, NodeClock()):

@@ -85,7 +85,7 @@ def test_anything_else_leads_to_the_full_turn(facts: light.Facts, why: str) -> N
 
 def test_a_full_turn_leaves_what_a_light_one_asks_for() -> None:
     seen = SERVING._replace(server=Process(True, 100.0, Mode.LEADER))
-    notes = Notes(World(*[SimpleNamespace(load=dict, boot_id=lambda: "b1", monotonic=lambda: 1000.0)] * 6))
+    notes = Notes(World(*[SimpleNamespace(load=dict, boot_id=lambda: "b1", monotonic=lambda: 1000.0)] * 7))
     settle_light(notes, Words(seen))
     left = LEADER._replace(
         state=notes.state,

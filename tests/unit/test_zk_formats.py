@@ -39,7 +39,7 @@ def test_an_unfinished_last_record_is_dropped(tmp_path: Path, cut: int) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_no_flipped_bit_passes_for_another_log(tmp_path: Path, data: st.DataObject) -> None:
     path = write_log(tmp_path, range(E1 + 1, E1 + 6), padding=64)
     content = bytearray(path.read_bytes())
@@ -78,7 +78,7 @@ def test_a_snapshot_tells_the_end_of_its_fuzzy_range(tmp_path: Path, version: st
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_no_flipped_bit_passes_for_a_snapshot(tmp_path: Path, data: st.DataObject) -> None:
     path = write_snapshot(tmp_path, E1 + 5)
     content = bytearray(path.read_bytes())

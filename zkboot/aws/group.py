@@ -13,6 +13,7 @@ from zkboot.settings import Settings
 from zkboot.world import Metadata
 
 NO_HOOK_WAITS = "No active Lifecycle Action found"  # how a ValidationError says it
+MOST_VALUES = 200  # of one request's filters (EC2 User Guide, "Find your resources": FilterLimitExceeded beyond)
 ACTIVITIES = 20  # of the newest, read for the reason of a missing instance
 
 
@@ -41,10 +42,13 @@ class AutoScaling:
     def describe(self, instance_ids: frozenset[str]) -> Group:
         me = self._metadata.me().instance_id
         desired, members = self._group()
-        known, date = self._instances(sorted({me, *instance_ids, *members}))
+        others = sorted({*instance_ids, *members} - {me})
+        parts = [others[first : first + MOST_VALUES - 1] for first in range(0, len(others), MOST_VALUES - 1)] or [[]]
+        answers = [self._instances([me, *part]) for part in parts]
+        known = {i: found for answer, _ in answers for i, found in answer.items()}
         # What the group has and EC2 does not know was launched a moment ago: EC2 is eventually consistent.
         instances = {**members, **{i: found._replace(lifecycle=_lifecycle(members.get(i))) for i, found in known.items()}}
-        return Group(desired, instances, me in known, date)
+        return Group(desired, instances, all(me in answer for answer, _ in answers), min(date for _, date in answers))
 
     def complete(self, hook: str) -> bool:
         with asking("autoscaling:CompleteLifecycleAction", f"the hook {hook} of {self._name}"):
@@ -84,7 +88,8 @@ class AutoScaling:
     def _instances(self, instance_ids: list[str]) -> tuple[Mapping[str, Instance], float]:
         """EC2's answer by instance id, the terminated that it still lists included, and its date.
 
-        A filter, unlike the parameter InstanceIds, lets the answer leave out an instance that EC2 does not know.
+        A filter, unlike the parameter InstanceIds, lets the answer leave out an instance that EC2 does not know. This node's own
+        is asked for each time: only an answer that knows it says of another that there is none.
         """
         with asking("ec2:DescribeInstances", ", ".join(instance_ids)):
             filters = [{"Name": "instance-id", "Values": instance_ids}]

@@ -69,6 +69,9 @@ class Imds:
         state = self._get("meta-data/autoscaling/target-lifecycle-state") or ""
         return state == TAKEN or state.startswith(WARMED)
 
+    def instance_id(self) -> str:
+        return self._document()["instanceId"]
+
     def region(self) -> str:
         return self._document()["region"]
 

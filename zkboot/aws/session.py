@@ -168,10 +168,13 @@ def _after_refusal(error: ClientError, action: str) -> str:
         return "AWS is at fault; it is asked again"
     if code == "NoSuchBucket":
         return "create the bucket, or correct aws.bucket"
+    if code == "ResourceNotFoundException":
+        return "create the log group, or correct aws.log_group"
     return "AWS cannot carry the call out; it is asked again"
 
 
 HINTS = {
+    "logs:FilterLogEvents": " (elsewhere than on a node: the credentials in use)",
     "s3:GetObject": ", and s3:ListBucket on the bucket, without which S3 refuses even to say that an object is not there",
     "ssm:GetParameter": ", and kms:Decrypt on its key where that is one of your own",
 }
@@ -185,7 +188,7 @@ def _failure(error: BotoCoreError) -> str:
 
 def _after_failure(error: BotoCoreError) -> str:
     if isinstance(error, WITHOUT_CREDENTIALS):
-        return "give the instance a profile with the instance role, and check aws.metadata_endpoint"
+        return "give the instance a profile with the instance role, and check aws.metadata_endpoint (elsewhere: set AWS_PROFILE)"
     if isinstance(error, (ConnectionError, HTTPClientError)):
         return "check name resolution, routes, security groups and VPC endpoints; it is asked again"
     return "it is asked again"

@@ -26,6 +26,7 @@ PIECE = 1 << 20  # bytes of the archive under one checksum
 
 NAME_FORMAT = "%Y%m%dT%H%M%SZ"
 NAME = re.compile(r"\d{8}T\d{6}Z")
+NAME_LENGTH = 16
 PATH = re.compile(r"version-2/(snapshot\.[0-9a-f]{1,16}(\.gz|\.snappy)?|log\.[0-9a-f]{1,16})")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 ZXID = re.compile(r"0x[0-9a-f]{1,16}")

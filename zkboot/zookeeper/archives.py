@@ -7,6 +7,7 @@ without the super digest, before they are removed.
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -44,16 +45,37 @@ class Archives:
         """Decide that all goes aside: from here on the disk counts as empty. `now` is seconds since 1970, for the name."""
         archive = Archive(self._new_name(identity.generation if identity else 0, now), identity, epoch, zxid, damaged)
         files.make_folder(f"{self._folder}/{archive.name}")
+        self._write(archive, MOVING)
+        return archive
+
+    def clear(self, name: str) -> tuple[str, str]:
+        """Room for an archive whose files are not this disk's: the folders for what would be in dataDir and in dataLogDir. What
+        was left of an earlier attempt at the very same goes."""
+        folders = dict.fromkeys((f"{self._folder}/{name}", f"{self._log_folder}/{name}"))
+        for manifest in (MANIFEST, RETURNED):
+            files.remove(f"{self._folder}/{name}/{manifest}")
+        for folder in folders:
+            if files.exists(folder):
+                shutil.rmtree(folder)
+            files.make_folder(folder)
+        data = f"{self._folder}/{name}/data"
+        return data, data if self._log_dir == self._data_dir else f"{self._log_folder}/{name}/log"
+
+    def enter(self, archive: Archive) -> None:
+        """Those folders are whole: from here on they are an archive."""
+        self._write(archive, MANIFEST)
+
+    def _write(self, archive: Archive, manifest: str) -> None:
+        identity = archive.identity
         fields = {
             "schema": SCHEMA,
             "cluster_id": identity.cluster_id if identity else None,
             "generation": identity.generation if identity else None,
-            "current_epoch": epoch,
-            "zxid": f"0x{zxid:x}",
-            "damaged": damaged,
+            "current_epoch": archive.current_epoch,
+            "zxid": f"0x{archive.zxid:x}",
+            "damaged": archive.damaged,
         }
-        files.write(f"{self._folder}/{archive.name}/{MOVING}", json.dumps(fields, sort_keys=True, indent=1) + "\n")
-        return archive
+        files.write(f"{self._folder}/{archive.name}/{manifest}", json.dumps(fields, sort_keys=True, indent=1) + "\n")
 
     def begin_return(self, name: str) -> None:
         """Decide that an archive becomes the disk again, which is empty."""

@@ -52,10 +52,9 @@ def write(path: str, text: str) -> None:
     folder = os.path.dirname(path)
     new = f"{path}.zkboot-new"
     remove(new)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, PRIVATE_FILE)
+    descriptor = create(new)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            _give_to_owner_of(folder, descriptor)
             file.write(text)
             file.flush()
             os.fsync(descriptor)
@@ -64,6 +63,13 @@ def write(path: str, text: str) -> None:
         remove(new)
         raise
     sync_folder(folder)
+
+
+def create(path: str) -> int:
+    """A new file's descriptor, for writing; 0600, its folder's owner. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE)
+    _give_to_owner_of(os.path.dirname(path), descriptor)
+    return descriptor
 
 
 def make_folder(path: str) -> None:

@@ -54,8 +54,8 @@ class Session:
         except tuple(refusals) as error:
             raise Stale(f"reconfiguration of version 0x{change.version:x} refused: {refusals[type(error)]}") from error
 
-    def prove(self, identity: Identity) -> None:
-        """Write the identity znode. Raises UnknownFact, Stale, and ZkbootError when another cluster's is there."""
+    def prove(self, identity: Identity, former: Identity | None) -> None:
+        """Write the identity znode. Raises UnknownFact, Stale, and ZkbootError when another cluster's than `former` is there."""
         from kazoo import exceptions
         from kazoo.security import make_acl
 
@@ -67,7 +67,7 @@ class Session:
         except exceptions.NodeExistsError:
             present, stat = self._wait(self._client.get_async(IDENTITY_NODE))
         there = parse_identity(present)
-        if there.cluster_id != identity.cluster_id:
+        if there.cluster_id not in (identity.cluster_id, former.cluster_id if former else ""):
             raise ZkbootError(
                 f"the ensemble at {self._address} is cluster {there.cluster_id}, this node's data cluster {identity.cluster_id}:"
                 " stop one of them"
@@ -189,10 +189,10 @@ def applied(change: Change, now: Configuration) -> bool:
     )
 
 
-def prove(address: str, port: int, timeout: float, password: str, identity: Identity) -> None:
+def prove(address: str, port: int, timeout: float, password: str, identity: Identity, former: Identity | None = None) -> None:
     """See ServerApi.prove."""
     with session(address, port, timeout, password) as opened:
-        opened.prove(identity)
+        opened.prove(identity, former)
 
 
 def parse_identity(body: bytes) -> Identity:

@@ -43,8 +43,8 @@ class NodeServer:
     def reconfigure(self, address: str, password: str, change: Change) -> Configuration:
         return membership.reconfigure(address, self._port, self._timeout, password, change)
 
-    def prove(self, address: str, password: str, identity: Identity) -> None:
-        membership.prove(address, self._port, self._timeout, password, identity)
+    def prove(self, address: str, password: str, identity: Identity, former: Identity | None = None) -> None:
+        membership.prove(address, self._port, self._timeout, password, identity, former)
 
     def _own_mode(self) -> Mode:
         node = self._settings.node

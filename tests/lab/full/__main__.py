@@ -25,6 +25,8 @@ def main() -> int:
     commands.add_parser("down", help="end the lab, however it was left, and clean up after it")
     region = commands.add_parser("region", help="python -m tests.lab for the lab that runs: region scale 5")
     region.add_argument("arguments", nargs=argparse.REMAINDER)
+    stack = commands.add_parser("stack", help="terraform for the lab that runs, where its stack was applied: stack plan")
+    stack.add_argument("arguments", nargs=argparse.REMAINDER)
     shell = commands.add_parser("shell", help="a shell in an instance")
     shell.add_argument("instance", nargs="?", default="", help="its number from 1, or the beginning of its id; none lists them")
     options = parser.parse_args()
@@ -79,13 +81,19 @@ def region(options: argparse.Namespace) -> int:
     return enter_region(options.arguments)
 
 
+def stack(options: argparse.Namespace) -> int:
+    from tests.lab.full.shell import enter_stack
+
+    return enter_stack(options.arguments)
+
+
 def require() -> None:
     """Raises LabError where the full lab cannot run; the script has said why."""
     if subprocess.run([str(CHECKOUT / "tests/setup/lab")], cwd=CHECKOUT, env=os.environ, check=False).returncode:
         raise LabError(INSTEAD)
 
 
-COMMANDS = {"run": run, "image": image, "down": down, "shell": shell, "region": region}
+COMMANDS = {"run": run, "image": image, "down": down, "shell": shell, "region": region, "stack": stack}
 
 if __name__ == "__main__":
     sys.exit(main())

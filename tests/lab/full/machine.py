@@ -65,7 +65,7 @@ class FullMachine(Machine):
         clean = ["env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb"]
         return ["nsenter", "--target", str(init), *NAMESPACES, "--", *clean, *command]
 
-    def run(self, *command: str, timeout: float = 60.0) -> "subprocess.CompletedProcess[str]":
+    def run(self, *command: str, timeout: float = 150.0) -> "subprocess.CompletedProcess[str]":
         """A command in the container, to its end; standard error is part of `stdout`."""
         return subprocess.run(
             self.inside(*command),

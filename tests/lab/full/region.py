@@ -6,22 +6,26 @@ with FullRegion() as region:
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
+from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.core.types import Base64EncodedString
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance
+from moto.iam.models import iam_backends
+from moto.logs.models import logs_backends
 
 from tests.lab.full import cgroups, ec2, loop
 from tests.lab.full.machine import FullMachine
 from tests.lab.full.metadata import InstanceMetadata, Switchboard
 from tests.lab.full.network import Bridge
 from tests.lab.group import Group, GroupPlan
-from tests.lab.iam import ACCOUNT
-from tests.lab.machines import Site
-from tests.lab.region import BUCKET, REGION, Region
+from tests.lab.iam import ACCOUNT, PARTITION
+from tests.lab.machines import Machine, Site
+from tests.lab.region import REGION, Region
 from tests.lab.settings import FASTER, merged
-from tests.lab.user_data import user_data
+from tests.lab.user_data import settings_in, user_data
 
 ROOT_DEVICE = "/dev/xvda"
 DATA_DEVICE = "/dev/sdf"
@@ -53,6 +57,10 @@ class FullRegion(Region):
         """The image as an AMI of this region; its id."""
         return self.ec2.register(ec2_backends[ACCOUNT][REGION], image)
 
+    def image_of(self, machine: Machine) -> str:
+        """The id of the AMI that it was launched from."""
+        return str(self._instance(machine).image_id)
+
     def subnet(self) -> str:
         """One for builders."""
         return self._subnets(REGION)[0]
@@ -61,7 +69,11 @@ class FullRegion(Region):
 
     def _launch_template(self, plan: GroupPlan, role: str) -> dict[str, Any]:
         assert self.image is not None, "a group needs an image"
-        aws = {"bucket": BUCKET, "region": plan.aws_region, "endpoint_url": self.endpoint}
+        log_group = f"/zkboot/{plan.cluster}"
+        logs = logs_backends[ACCOUNT][plan.aws_region]
+        if log_group not in logs.groups:
+            logs.create_log_group(log_group, {})
+        aws = {"bucket": plan.bucket, "region": plan.aws_region, "endpoint_url": self.endpoint, "log_group": log_group}
         devices = [ROOT_DEVICE] if self.no_volumes else [ROOT_DEVICE, DATA_DEVICE]
         node = {} if self.no_volumes else {"volume": "/var/lib/zookeeper"}
         own = {"cluster": plan.cluster, "aws": aws, "node": node, "zookeeper": {"heap": HEAP}}
@@ -77,7 +89,18 @@ class FullRegion(Region):
         }
 
     def _machine(self, instance: Instance, group: Group) -> FullMachine:
-        return self._wired(instance, f"zkboot-{group.plan.key}")
+        asg = group.asg
+        template = asg.ec2_launch_template.get_version(asg.launch_template_version).data
+        return self._wired(instance, role_of(template["IamInstanceProfile"]))
+
+    def group_of(self, asg: FakeAutoScalingGroup) -> Group:
+        """One that came by the API too: what it is made of stands in its user data."""
+        key = GroupPlan(asg.name, "", aws_region=asg.region).key
+        if key not in self.groups:
+            told = settings_in(asg.user_data.decode())
+            plan = GroupPlan(asg.name, told["cluster"], asg.max_size, aws_region=asg.region, bucket=told["aws"]["bucket"])
+            self.groups[key] = Group(self, plan)
+        return self.groups[key]
 
     def _boot_builder(self, instance: Instance) -> None:
         machine = self.builders[instance.id] = self._wired(instance, "")
@@ -123,3 +146,10 @@ class FullRegion(Region):
         super()._switch_off()
         cgroups.remove(self.path.name)
         cgroups.remove_top()
+
+
+def role_of(profile: Mapping[str, str]) -> str:
+    """The role in an instance profile, which a launch template gives by name or by ARN."""
+    found = iam_backends[ACCOUNT][PARTITION].get_instance_profiles()
+    (role,) = next(known.roles for known in found if profile in ({"Name": known.name}, {"Arn": known.arn}))
+    return str(role.name)

@@ -3,10 +3,12 @@
 import json
 import os
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.lab import processes
 from tests.lab.errors import LabError
+from tests.lab.full.apply import STACK, TYPED
 from tests.lab.full.hypervisor import init_of
 from tests.lab.full.machine import NAMESPACES, PATH
 from tests.lab.full.owners import owners
@@ -15,13 +17,30 @@ from tests.lab.region import LAB
 
 def enter_region(arguments: list[str]) -> int:
     """Becomes the process lab's command line, in the network of the lab that runs. Raises LabError when none does, or several."""
+    pid, folder = the_lab()
+    enter = ["nsenter", "--target", str(pid), "--net", "--", sys.executable, "-m", "tests.lab", "--region", folder.name]
+    os.execvp("nsenter", [*enter, *arguments])
+
+
+def enter_stack(arguments: list[str]) -> int:
+    """Becomes Terraform, where the stack of the lab that runs was applied. Raises LabError as above, or when there is none."""
+    pid, folder = the_lab()
+    file = folder / STACK / TYPED
+    if not file.exists():
+        raise LabError("the lab that runs has no stack of Terraform's: it has said why")
+    typed = json.loads(file.read_text())
+    enter = ["nsenter", "--target", str(pid), "--net", f"--wdns={typed['folder']}", "--", "terraform", *arguments]
+    os.execvpe("nsenter", enter, {**os.environ, **typed["environment"]})
+
+
+def the_lab() -> tuple[int, Path]:
+    """The one that runs: its process and its folder."""
     labs = owners()
     if len(labs) != 1:
         names = ", ".join(folder.name for folder in labs.values())
         raise LabError(f"several labs run: {names}" if labs else "no lab runs here: start one with make lab KEEP=1")
-    ((pid, folder),) = labs.items()
-    enter = ["nsenter", "--target", str(pid), "--net", "--", sys.executable, "-m", "tests.lab", "--region", folder.name]
-    os.execvp("nsenter", [*enter, *arguments])
+    (found,) = labs.items()
+    return found
 
 
 class Running(NamedTuple):

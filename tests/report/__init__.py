@@ -1,0 +1,1 @@
+"""Pages that need nothing but themselves: no script, no font, no picture from elsewhere; light or dark as the reader's system."""

@@ -1,0 +1,75 @@
+"""What a turn asks for, and how long its parts take."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import NamedTuple
+
+from tests.scale.world import Ensemble
+from zkboot import documents
+from zkboot.model import Action
+from zkboot.policy import decide
+from zkboot.reconcile import Turn, turn
+from zkboot.world import World
+
+SIZES = (3, 7, 15, 31, 63, 127, 255)
+CLUSTERS = (1, 10, 100, 1000)
+SAMPLES = 5
+
+
+class Cost(NamedTuple):
+    """Of one turn; milliseconds of this machine."""
+
+    calls: dict[str, int]
+    bytes: int  # of the objects read and written
+    turn: float  # without the time in which AWS is asked, which here is an emulator's
+    decide: float  # of it the policy
+
+    @property
+    def called(self) -> int:
+        return sum(self.calls.values())
+
+
+class Row(NamedTuple):
+    members: int
+    record: int  # bytes
+    parse: float  # milliseconds
+    healthy: Cost  # the leader's audit
+    alone: Cost  # without a quorum: everybody's reports are read
+
+
+def measure(of: Ensemble) -> Row:
+    body = documents.record_to_json(of.record)
+    parse = timed(lambda: documents.record_of_json(body, "record"))
+    return Row(len(of.servers), len(body), parse, cost(of, serves=True), cost(of, serves=False))
+
+
+def cost(of: Ensemble, serves: bool) -> Cost:
+    """Of the second turn: the first one finds out what the next begins with."""
+    world, asked = of.world(serves)
+    took_turn(of, world)
+    before, bytes_before, seconds_before = of.node.region.calls(of.node.machine), asked.bytes, asked.seconds
+    began = time.perf_counter()
+    latest = took_turn(of, world)
+    took = time.perf_counter() - began - (asked.seconds - seconds_before)
+    after = of.node.region.calls(of.node.machine)
+    calls = {name: count - before.get(name, 0) for name, count in sorted(after.items()) if count > before.get(name, 0)}
+    seen = latest.observation
+    assert seen is not None
+    return Cost(calls, asked.bytes - bytes_before, round(took * 1000, 1), timed(lambda: decide(seen)))
+
+
+def took_turn(of: Ensemble, world: World) -> Turn:
+    found = turn(world, of.node.settings)
+    assert found.decision.action in (Action.HEALTHY, Action.WAIT) and found.observation is not None, found.sentence
+    return found
+
+
+def timed(what: Callable[[], object]) -> float:
+    """The median of some runs, in milliseconds."""
+    samples = []
+    for _ in range(SAMPLES):
+        began = time.perf_counter()
+        what()
+        samples.append((time.perf_counter() - began) * 1000)
+    return round(median(samples), 3)

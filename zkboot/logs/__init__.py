@@ -1,0 +1,1 @@
+"""The instance's journal, shipped to CloudWatch Logs and read from there."""
