@@ -7,6 +7,9 @@
 
 locals {
   own_role  = var.role.name == null
+
+  backup_prefix       = coalesce(try(var.settings.backup.prefix, null), "backups/${var.cluster}/")
+  more_backup_buckets = distinct(compact([try(var.settings.backup.bucket, ""), try(var.settings.backup.copy_bucket, "")]))
   role_name = local.own_role ? aws_iam_role.node[0].name : var.role.name
 
   node_policies = merge(
@@ -30,6 +33,27 @@ locals {
           Resource  = var.kms_key_arn
           Condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.${data.aws_partition.current.dns_suffix}" } }
         }]
+      })
+    },
+    # Buckets of backups beside the module's own: another one in its place, and the second one. Where it is another account's, that
+    # bucket's policy has to let the role in too, or settings.backup.copy_profile names credentials that are.
+    length(local.more_backup_buckets) == 0 ? {} : {
+      backups = jsonencode({
+        Version = "2012-10-17"
+        Statement = [
+          {
+            Sid      = "BackupsElsewhere"
+            Effect   = "Allow"
+            Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+            Resource = [for name in local.more_backup_buckets : "arn:${local.partition}:s3:::${name}/${local.backup_prefix}*"]
+          },
+          {
+            Sid      = "SeeBackupsElsewhere"
+            Effect   = "Allow"
+            Action   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+            Resource = [for name in local.more_backup_buckets : "arn:${local.partition}:s3:::${name}"]
+          },
+        ]
       })
     },
     # AWS's managed policy for the session manager allows to read every parameter of the account: these are its calls without that.

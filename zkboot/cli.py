@@ -109,10 +109,19 @@ COMMANDS = {
         "manifest cannot be read.",
         "zkboot backups --json",
     ),
+    "prune": Help(
+        "delete the backups that no rule keeps any more",
+        "What backup.keep_count, keep_days, keep_daily, keep_weekly and keep_monthly ask for; each scheduled backup ends with\n"
+        "it. Only verified backups count; the newest of them is never deleted, nor anything while a listing or a manifest\n"
+        "cannot be read. --dry-run says of every backup why it would be kept, and deletes nothing.",
+        "zkboot prune --dry-run",
+    ),
     "verify": Help(
         "read a backup back to its last record",
         "Every byte of the archive against its checksums, the snapshot and every record in it, and that none is missing\n"
-        "between them. What is found whole is marked as verified; what is not is named, with the offset.",
+        "between them. What is found whole is marked as verified; what is not is named, with the offset. With --drill a server\n"
+        "of its own is started from it on a loopback port, with a bounded heap: its znodes are counted, and the digest of its\n"
+        "tree is compared with the one that the ensemble had; how long restoring took and how old the data are is recorded.",
         "zkboot verify 20261122T104700Z",
     ),
     "restore": Help(
@@ -250,10 +259,20 @@ def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument(
             "--scheduled", action="store_true", help="only when one is due and it is this node's turn (the timer's way)"
         )
+    if name == "prune":
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what would be deleted and what kept, and why; delete nothing"
+        )
     if name == "verify":
         which = parser.add_mutually_exclusive_group()
         which.add_argument("name", metavar="NAME", nargs="?", help="as zkboot backups lists it")
         which.add_argument("--latest", action="store_true", help="the newest one, as without a name")
+        parser.add_argument("--drill", action="store_true", help="also start a scratch server from it and compare the whole tree")
+        parser.add_argument(
+            "--scheduled",
+            action="store_true",
+            help="with --drill: only when one is due and it is this node's turn (the timer's way)",
+        )
     if name == "restore":
         which = parser.add_mutually_exclusive_group()
         which.add_argument("name", metavar="NAME", nargs="?", help="as zkboot backups lists it")

@@ -1,19 +1,19 @@
 """What each command of the command line does: small functions of the parsed command line that return the exit code."""
 
 import argparse
-import contextlib
 import gc
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING
 
 from zkboot import __version__, say
 from zkboot.clock import NodeClock
-from zkboot.errors import DONE, FAILED, SettingsError, UnknownFact, UsageError
+from zkboot.errors import DONE, FAILED, SettingsError, UsageError
 from zkboot.lock import node_lock
 from zkboot.settings import load, load_with_origins
 from zkboot.settings_keys import EXTRA, KEYS, Settings
@@ -143,23 +143,27 @@ def backup(options: argparse.Namespace) -> int:
 
     settings = load(options.config, options.set)
     make = backups.scheduled if options.scheduled else backups.typed
-    # A lock of its own: recovery goes on beside a copy that takes its time.
-    with node_lock(f"{settings.node.state_dir}/backup", 0.0, _speaker(options), NodeClock()):
-        try:
-            make(world(settings), S3Backups(settings), settings, _speaker(options))
-        finally:
-            _note_backups(settings)
+    with _backup_lock(options, settings):
+        make(world(settings), S3Backups(settings), settings, _speaker(options), S3Backups.of_copies(settings))
     return DONE
 
 
-def _note_backups(settings: Settings) -> None:
-    """For the figures of each minute; where it is not known now how old the newest backup is, what was known stands."""
-    from zkboot import figures
+def prune(options: argparse.Namespace) -> int:
+    from zkboot import backups
     from zkboot.aws.backups import S3Backups
-    from zkboot.backup import catalogue
+    from zkboot.backup import prune, table
 
-    with contextlib.suppress(UnknownFact, OSError):
-        figures.note_backups(settings, catalogue.read(S3Backups(settings), settings.backup.prefix))
+    settings = load(options.config, options.set)
+    store = S3Backups(settings)
+    if options.dry_run:
+        planned = prune.plan(store, settings)
+        text = table.plan_as_json(planned) if options.json else table.plan_as_text(planned)
+        if text:
+            print(text)
+        return DONE
+    with _backup_lock(options, settings):
+        backups.pruned(world(settings), store, settings, _speaker(options))
+    return DONE
 
 
 def backups(options: argparse.Namespace) -> int:
@@ -179,8 +183,25 @@ def verify(options: argparse.Namespace) -> int:
     from zkboot.backup import verify
 
     settings = load(options.config, options.set)
+    if options.drill:
+        return _drill(options, settings)
+    _show_progress(options)
     store, by = S3Backups(settings), os.uname().nodename
     verify.verify(store, settings, verify.chosen(store, settings, options.name, by), by, _speaker(options))
+    return DONE
+
+
+def _drill(options: argparse.Namespace, settings: Settings) -> int:
+    from zkboot import backups
+    from zkboot.aws.backups import S3Backups
+    from zkboot.backup import drill, verify
+
+    store, by = S3Backups(settings), os.uname().nodename
+    with _backup_lock(options, settings):
+        if options.scheduled:
+            backups.drill_scheduled(world(settings), store, settings, _speaker(options))
+        else:
+            drill.drill(store, settings, verify.chosen(store, settings, options.name, by), by, _speaker(options))
     return DONE
 
 
@@ -297,6 +318,21 @@ def _write_figures(settings: Settings, turn: "Turn") -> None:
     seen, decision = turn.observation, turn.decision
     quorum = None if seen is None or isinstance(seen.quorum, Unknown) else seen.quorum is not None
     figures.write(settings, figures.Verdict(decision.row, decision.action, quorum, decision.action is Action.HALT))
+
+
+@contextmanager
+def _backup_lock(options: argparse.Namespace, settings: Settings) -> Iterator[None]:
+    """A lock of its own: recovery goes on beside a copy that takes its time."""
+    _show_progress(options)
+    with node_lock(f"{settings.node.state_dir}/backup", 0.0, _speaker(options), NodeClock()):
+        yield
+
+
+def _show_progress(options: argparse.Namespace) -> None:
+    """A bar, where a person looks on."""
+    from zkboot.backup import progress
+
+    progress.screen = sys.stdout if sys.stdout.isatty() and not options.json else None
 
 
 def _patience(settings: Settings) -> float:

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zkboot import clock, metrics
+from zkboot.backup import seen
 from zkboot.errors import UnknownFact
 from zkboot.model import Mode
 from zkboot.zookeeper import configuration, files, fourletter
 
 if TYPE_CHECKING:
-    from zkboot.backup.catalogue import Catalogue
     from zkboot.settings_keys import Settings
 
 JOURNAL = "/run/systemd/journal/socket"
@@ -76,12 +76,6 @@ def measure(settings: "Settings", verdict: Verdict, address: str) -> Iterator[tu
         yield "ZxidLag", 0 if mode == Mode.LEADER else _lag(settings, address)
     if mode == Mode.LEADER:
         yield from _of_the_leader(server)
-
-
-def note_backups(settings: "Settings", listed: "Catalogue") -> None:
-    """Remember until when the newest verified backup holds all, for the figures of each minute. Raises OSError."""
-    newest = max((entry.as_of for entry in listed.entries if entry.verified is not None), default=None)
-    files.write(_backups(settings), json.dumps({"schema": 1, "verified": newest}))
 
 
 def _of_the_leader(server: Mapping[str, str]) -> Iterator[tuple[str, float | None]]:
@@ -145,12 +139,12 @@ def _disk_used(settings: "Settings") -> float | None:
 
 
 def _backup_age(settings: "Settings") -> float | None:
-    verified = _read(_backups(settings)).get("verified")
-    return None if verified is None else round(max(clock.NodeClock().now() - verified, 0))
-
-
-def _backups(settings: "Settings") -> str:
-    return f"{settings.node.state_dir}/backups.json"
+    """Since the newest verified backup held all that had been written; without any, since that is known."""
+    try:
+        known = seen.read(settings.node.state_dir)
+    except OSError:
+        return None
+    return None if known is None else round(max(clock.NodeClock().now() - known.as_of, 0))
 
 
 def _read(path: str) -> Mapping[str, Any]:

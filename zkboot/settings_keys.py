@@ -79,6 +79,7 @@ LINE = Form("one line of text", str.isprintable)
 SERVICE = Form('"systemd" or "process"', ("systemd", "process").__contains__)
 HEAP = Form('a size for -Xmx such as "512m" or "2g"', _is_heap)
 FLAG = Form("options that begin with - (the heap is zookeeper.heap)", lambda text: text.startswith("-") and text[:4] != "-Xmx")
+MODE = Form('"hot" or "cold"', ("hot", "cold").__contains__)
 SSE = Form('"", "AES256" or "aws:kms"', ("", "AES256", "aws:kms").__contains__)
 PREFIX = Form("what keys begin with, such as backups/a/: no slash first, and not below control/", _is_prefix)
 NO_BUCKET, NO_PREFIX = _optional(BUCKET), _optional(PREFIX)
@@ -146,6 +147,18 @@ class Backup(NamedTuple):
     bucket: Annotated[str, Rule('the bucket of backups; "" is aws.bucket', form=NO_BUCKET)] = ""
     endpoint: Annotated[str, Rule('another address of S3 for backups alone; "" is aws.endpoint_url', form=NO_URL)] = ""
     profile: Annotated[str, Rule('a profile of /etc/zkboot/credentials, for backups; "" is the instance role', form=NO_WORD)] = ""
+    mode: Annotated[str, Rule("hot: while the server runs; cold: one node's server is stopped for it", form=MODE)] = "hot"
+    keep_count: Annotated[int, Rule("the newest so many are kept; with all keep_ at 0 none is ever deleted")] = 7
+    keep_days: Annotated[float, Rule("those not older than this, in days, are kept too; 0 keeps none for that")] = 30
+    keep_daily: Annotated[int, Rule("and the last one of each of so many days (UTC)")] = 0
+    keep_weekly: Annotated[int, Rule("and of so many weeks")] = 0
+    keep_monthly: Annotated[int, Rule("and of so many months")] = 0
+    drill_interval: Annotated[float, Rule("from one drill of the latest to the next; 0 is never, else at least 3600")] = 604_800
+    copy_bucket: Annotated[str, Rule('a second bucket that each backup is copied to; "" is none', form=NO_BUCKET)] = ""
+    copy_region: Annotated[str, Rule('its region; "" is aws.region', form=NO_WORD)] = ""
+    copy_endpoint: Annotated[str, Rule('its address; "" is aws.endpoint_url', form=NO_URL)] = ""
+    copy_profile: Annotated[str, Rule('a profile of /etc/zkboot/credentials for it; "" is the instance role', form=NO_WORD)] = ""
+    copy_kms_key: Annotated[str, Rule("its key of aws:kms, which is of that region", form=NO_WORD)] = ""
     sse: Annotated[str, Rule('server-side encryption: AES256 or aws:kms; "" is the bucket\'s own', form=SSE)] = ""
     kms_key: Annotated[str, Rule('the key of aws:kms, which the role may use; "" is the account\'s own', form=NO_WORD)] = ""
 

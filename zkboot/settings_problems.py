@@ -124,6 +124,14 @@ def between(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
 def _backups(backup: Backup) -> Iterator[tuple[tuple[str, ...], str]]:
     if 0 < backup.interval < SHORTEST_INTERVAL:
         yield ("backup.interval",), f"must be 0 (no backups) or at least {SHORTEST_INTERVAL:g}, not {backup.interval:g}"
+    if 0 < backup.drill_interval < SHORTEST_INTERVAL:
+        least = f"must be 0 (no drills) or at least {SHORTEST_INTERVAL:g}, not {backup.drill_interval:g}"
+        yield ("backup.drill_interval",), least
+    for name in ("copy_region", "copy_endpoint", "copy_profile", "copy_kms_key"):
+        if getattr(backup, name) and not backup.copy_bucket:
+            yield (f"backup.{name}", "backup.copy_bucket"), f"{name} is of the second bucket, and copy_bucket names none"
+    if backup.copy_kms_key and backup.sse != "aws:kms":
+        yield ("backup.copy_kms_key", "backup.sse"), f'a copy_kms_key is used with sse = "aws:kms" alone, not with "{backup.sse}"'
     if backup.kms_key and backup.sse != "aws:kms":
         yield ("backup.kms_key", "backup.sse"), f'a kms_key is used with sse = "aws:kms" alone, not with "{backup.sse}"'
 

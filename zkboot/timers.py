@@ -12,7 +12,7 @@ from zkboot.settings_keys import Settings, Timing
 from zkboot.zookeeper import files
 
 BACKUP = "zkboot-backup.timer"
-UNITS = ("zkboot-recover.timer", BACKUP)
+UNITS = ("zkboot-recover.timer", BACKUP, "zkboot-drill.timer")
 LOGS = "zkboot-logs.service"
 DROP_IN = f"/etc/systemd/system/{UNITS[0]}.d/interval.conf"
 USUAL = Timing().recover_interval  # what the image's timer says

@@ -32,6 +32,7 @@ class Place:
             cluster=CLUSTER, aws=aws.settings.aws, backup=Backup(prefix=PREFIX, bucket=BUCKET, **backup)
         )
         self.store = S3Backups(self.settings)
+        self.second = S3Backups.of_copies(self.settings)
         self.said: list[str] = []
         store, backups = S3Store(self.settings), NodeBackups(self.store, self.settings, self.copy)
         self.world = World(store, aws.autoscaling, aws.metadata, machine.server, machine.disk, NodeClock(), backups)
@@ -41,10 +42,10 @@ class Place:
         backups.typed(self.world, self.store, self.settings, tell)
 
     def typed(self) -> None:
-        backups.typed(self.world, self.store, self.settings, self.said.append)
+        backups.typed(self.world, self.store, self.settings, self.said.append, self.second)
 
     def scheduled(self) -> None:
-        backups.scheduled(self.world, self.store, self.settings, self.said.append)
+        backups.scheduled(self.world, self.store, self.settings, self.said.append, self.second)
 
     def verify(self, manifest: Manifest) -> None:
         verify.verify(self.store, self.settings, manifest, "a test", self.said.append)

@@ -291,7 +291,7 @@ def test_the_timer_makes_one_when_it_is_due_and_this_node_is_to(place: Place, en
     write(ensemble[0])
     leaders = Place(node_of(aws.region, aws.group, aws.group.living[1], {}), ensemble[0])
     leaders.scheduled()
-    assert leaders.said[-1].startswith("no backup from here: server 2 backs up; this one would in")
+    assert leaders.said[-1].startswith("no backup from here: it is server 2's turn; this one's comes in")
     place.scheduled()
     assert place.said[-1].startswith("verified ")
     place.scheduled()

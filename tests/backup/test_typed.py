@@ -12,13 +12,12 @@ import pytest
 from tests.lab.group import DEADLINE, Group
 from tests.lab.ledger import Ledger
 from tests.lab.region import BUCKET, Region
-from zkboot import backups
 from zkboot.aws import backups as s3
-from zkboot.backup import verify
+from zkboot.backup import making, verify
 
 STEPS = [
     name
-    for module in (backups, s3, verify)
+    for module in (making, s3, verify)
     for name in re.findall(r'step\("([^"]+)"\)', Path(module.__file__).read_text())
     if name not in ("abort upload", "mark current", "mark damaged")  # of the stories below
 ]
@@ -95,9 +94,8 @@ def test_the_timers_of_all_nodes_at_once_make_one_backup(zk: Group) -> None:
     (name,) = names(zk)
     makers = [machine for machine, text in said.items() if f"verified {name} to its last record" in text]
     assert len(makers) == 1 and makers[0] is not leader
-    # Who looks when it is made already finds none due.
     others = [text for machine, text in said.items() if machine is not makers[0]]
-    assert all(" backs up; this one would in " in text or "no backup is due" in text for text in others), said
+    assert all("'s turn; this one's comes in " in text or "no backup is due" in text for text in others), said
 
 
 def test_a_manifest_that_cannot_be_read(zk: Group) -> None:

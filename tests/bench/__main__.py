@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.bench import ensembles, machine, majority, turns
+from tests.bench import backups, ensembles, machine, majority, turns
 from tests.bench.figures import Figure, Step, as_json, show
 from tests.demo import interrupts
 from tests.lab.errors import LabError
@@ -50,8 +50,9 @@ MEASUREMENTS = {
     "leader": Measurement("leader killed to the next acknowledged write", ensembles.leader, 2),
     "majority": Measurement("a majority terminated to the next acknowledged write", majority.majority, 2),
     "turn": Measurement("what a light and a whole turn cost", turns.turn, 5),
+    "backup": Measurement("a backup and its reading back, and what writers feel of one", backups.backup, 6),
     "full": Measurement("booted instances (root, Linux, Packer): launch, sizes, the server's start", full_lab, 2),
-    "terraform": Measurement("the stack by Terraform (also its AWS provider): apply, plan, destroy", of_stack, 2),
+    "stack": Measurement("the stack by Terraform (also its AWS provider): apply, plan, destroy", of_stack, 2),
     "policy": Measurement("the size of the proved space", policy, 1),
 }
 

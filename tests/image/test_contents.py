@@ -31,6 +31,8 @@ COPIES = {
     "zkboot-ended.service": "etc/systemd/system/zkboot-ended.service",
     "zkboot-backup.service": "etc/systemd/system/zkboot-backup.service",
     "zkboot-backup.timer": "etc/systemd/system/zkboot-backup.timer",
+    "zkboot-drill.service": "etc/systemd/system/zkboot-drill.service",
+    "zkboot-drill.timer": "etc/systemd/system/zkboot-drill.timer",
     "zkboot-recover.timer": "etc/systemd/system/zkboot-recover.timer",
     "zkboot-volume.service": "etc/systemd/system/zkboot-volume.service",
     "zkboot-volume": "usr/local/sbin/zkboot-volume",

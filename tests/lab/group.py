@@ -31,6 +31,7 @@ class GroupPlan(NamedTuple):
     settings: Mapping[str, Any] = {}  # over the lab's own, table by table
     hooks: bool = True  # launch and termination hooks
     heartbeat_timeout: int = 300  # seconds, of both hooks
+    backups: tuple[float, float] = (300.0, 840.0)  # seconds from a boot to the first look at backups, and from look to look
     command: tuple[str, ...] = ZKBOOT
     aws_region: str = "eu-west-1"
     bucket: str = BUCKET

@@ -1,7 +1,8 @@
 """A machine's init: `python -m tests.lab.machine ROOT`, from power-on to power-off.
 
 First boot: what cloud-init runs, the user data's `runcmd`. Then, and at once at every later boot, `recover`, again at
-each tick, and at once when the server ends although it is wanted. All processes of the machine descend from this one.
+each tick, and at once when the server ends although it is wanted; and `backup --scheduled`, as often as the image's timer.
+All processes of the machine descend from this one.
 Its standard input is the region's: when that closes, the region is gone, and so is the power.
 TERM is an orderly shutdown, USR1 a power cut.
 """
@@ -34,6 +35,7 @@ class Init:
         self.script = ""  # of the first boot, while it is still to run
         self.running: dict[int, str] = {}  # pid -> what it is
         self.next_recover = 0.0  # monotonic
+        self.next_backup = time.monotonic() + self.spec["first_backup"]
         self.server = 0
         self.stopping = False
 
@@ -83,6 +85,9 @@ class Init:
         elif "recover" not in at_work and time.monotonic() >= self.next_recover:
             self.next_recover = time.monotonic() + self.spec["recover_interval"]
             self.start([*self.spec["command"], "recover", "--quiet"], "recover", "recover.log")
+        elif "backup" not in at_work and time.monotonic() >= self.next_backup:
+            self.next_backup = time.monotonic() + self.spec["backup_interval"]
+            self.start([*self.spec["command"], "backup", "--scheduled"], "backup", "backup.log")
 
     def start(self, command: list[str], what: str, log: str) -> None:
         actions = [

@@ -18,7 +18,7 @@ from tests.lab.network import Network
 from tests.lab.user_data import runcmd, zkboot_toml
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-LOGS = ("cloud-init-output.log", "recover.log", "machine.log")
+LOGS = ("cloud-init-output.log", "recover.log", "backup.log", "machine.log")
 MARKER = ".zkboot-volume"
 
 
@@ -34,6 +34,7 @@ class Site(NamedTuple):
     settings: Mapping[str, Any]  # zkboot.toml, as tables
     environment: Mapping[str, str]
     recover_interval: float  # seconds
+    backups: tuple[float, float]  # seconds from a boot to the first look, and from look to look: the image's timer's unless set
 
 
 class Machine:
@@ -74,6 +75,8 @@ class Machine:
             "command": self.command,
             "first_boot": runcmd(),
             "recover_interval": site.recover_interval,
+            "first_backup": site.backups[0],
+            "backup_interval": site.backups[1],
             "run_dir": node["run_dir"],
             "environment": self.environment,
         }

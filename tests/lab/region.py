@@ -233,6 +233,7 @@ class Region:
             settings=tables,
             environment=environment,
             recover_interval=tables["timing"]["recover_interval"],
+            backups=plan.backups,
         )
         return Machine(site)
 

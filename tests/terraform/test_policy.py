@@ -74,6 +74,7 @@ def backs_up(found: Node) -> None:
     upload.complete()
     assert b"".join(backups_of(found).read(key)) == b"x"
     backups_of(found).upload(key, 1).abort()
+    backups_of(found).delete(key)
 
 
 def aborts_what_was_left(found: Node) -> None:
@@ -157,7 +158,8 @@ FORBIDDEN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "delete the record": ("s3", "delete_object", {"Key": f"control/{CLUSTER}/record.json"}),
     "delete a version of the record": ("s3", "delete_object", {"Key": f"control/{CLUSTER}/record.json", "VersionId": "1"}),
     "delete a report": ("s3", "delete_object", {"Key": f"control/{CLUSTER}/reports/i-1.json"}),
-    "delete a backup": ("s3", "delete_object", {"Key": f"backups/{CLUSTER}/x.tar.gz"}),
+    "delete a version of a backup": ("s3", "delete_object", {"Key": f"backups/{CLUSTER}/x.tar.gz", "VersionId": "1"}),
+    "delete another cluster's backup": ("s3", "delete_object", {"Key": "backups/other/x.tar.gz"}),
     "read another cluster's backup": ("s3", "get_object", {"Key": "backups/other/x.tar.gz"}),
     "write another cluster's backup": ("s3", "put_object", {"Key": "backups/other/x.tar.gz", "Body": b""}),
     "read another cluster's record": ("s3", "get_object", {"Key": "control/other/record.json"}),

@@ -21,7 +21,9 @@ def quorum(leader: int, observers: tuple[int, ...] = (), silent: tuple[int, ...]
 
 
 def listed(date: float, *objects: str, **modified: float) -> catalogue.Catalogue:
-    keys = {f"b/{name}": modified.get(name.rpartition(".")[0].rpartition(".")[2], 0.0) for name in objects}
+    """Each manifest has its archive."""
+    archives = [name.replace(".manifest.json", ".tar.gz") for name in objects if name.endswith(".manifest.json")]
+    keys = {f"b/{name}": modified.get(name.rpartition(".")[0].rpartition(".")[2], 0.0) for name in (*objects, *archives)}
     return catalogue.of_listing(Listing(keys, date), "b/")
 
 
@@ -41,7 +43,7 @@ def test_an_observer_or_a_follower_before_the_leader(seen: Quorum, order: tuple[
 def test_the_first_goes_at_once_the_others_when_it_does_not() -> None:
     seen = quorum(1)
     assert turn.refusal(seen, 2, 0.0) == ""
-    assert turn.refusal(seen, 3, 60.0) == "server 2 backs up; this one would in 2340 s, if there is none by then"
+    assert turn.refusal(seen, 3, 60.0) == "it is server 2's turn; this one's comes in 2340 s, if it is not done by then"
     assert turn.refusal(seen, 3, 2 * turn.LOOK) == ""
     assert turn.refusal(seen, 1, 2 * turn.LOOK) and not turn.refusal(seen, 1, 4 * turn.LOOK)
     assert turn.refusal(seen, 9, 1e9) == turn.refusal(seen, None, 1e9) == "this node is no serving member"
@@ -79,6 +81,12 @@ def test_a_backup_found_damaged_is_not_the_newest_any_more() -> None:
         found = listed(BEGAN + DAY, *names, verified=verified, damaged=damaged)
         assert found.latest and found.latest.name == later and found.newest and found.newest.name == newest
         assert turn.due(found, DAY) == (turn.LOOK if newest == NAME else turn.LOOK - DAY)
+
+
+def test_a_backup_without_its_archive_is_a_damaged_one() -> None:
+    marks = {f"b/{NAME}.manifest.json": 4.0, f"b/{NAME}.verified.json": 5.0}
+    (entry,) = catalogue.of_listing(Listing(marks, 9.0), "b/").entries
+    assert (entry.verified, entry.damaged) == (None, 4.0)
 
 
 def test_a_backup_that_was_never_read_back_is_noticed_a_look_later() -> None:

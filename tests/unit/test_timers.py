@@ -12,7 +12,7 @@ from zkboot.settings import load
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >>{calls}
 case "$*" in
-"cat zkboot-backup.timer") exit 1 ;;
+"cat zkboot-backup.timer"|"cat zkboot-drill.timer") exit 1 ;;
 show*) printf "LoadState=loaded\\nActiveState=inactive\\n" ;;
 esac
 """

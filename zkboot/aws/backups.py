@@ -43,6 +43,20 @@ class S3Backups:
         if backup.kms_key:
             self._encryption["SSEKMSKeyId"] = backup.kms_key
 
+    @classmethod
+    def of_copies(cls, settings: Settings) -> "S3Backups | None":
+        """The second bucket, where the settings name one."""
+        backup, aws = settings.backup, settings.aws
+        if not backup.copy_bucket:
+            return None
+        there = backup._replace(
+            bucket=backup.copy_bucket,
+            endpoint=backup.copy_endpoint,
+            profile=backup.copy_profile,
+            kms_key=backup.copy_kms_key,
+        )
+        return cls(settings._replace(aws=aws._replace(region=backup.copy_region or aws.region), backup=there))
+
     def list(self, prefix: str) -> Listing:
         with asking("s3:ListBucket", self._name(prefix)):
             pages = list(self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix))
@@ -61,6 +75,10 @@ class S3Backups:
     def put(self, key: str, body: bytes) -> None:
         with asking("s3:PutObject", self._name(key)):
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/json", **self._encryption)
+
+    def delete(self, key: str) -> None:
+        with asking("s3:DeleteObject", self._name(key)):
+            self._s3.delete_object(Bucket=self._bucket, Key=key)
 
     def read(self, key: str) -> Iterator[bytes]:
         with asking("s3:GetObject", self._name(key)):

@@ -13,13 +13,16 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from isal import isal_zlib
+
 from zkboot.backup.manifest import PIECE, File, Manifest
 from zkboot.backup.sequence import Sequence, Watched
 from zkboot.backup.survey import Survey
 from zkboot.errors import Damaged
 
-# Level 1 of zlib: three times as fast as tar's 6, and not a fifth larger, for what servers write.
-LEVEL = 1
+# Of ISA-L: for what servers write it is three times as fast as level 1 of zlib and leaves a tenth less; eight times as fast as
+# tar's level 6. A backup shares the machine with a server.
+LEVEL = 2
 GZIP = 31  # as zlib's window bits: gzip's header and trailer
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)
@@ -37,8 +40,15 @@ class Written(NamedTuple):
     pieces: tuple[str, ...]
 
 
-def write(survey: Survey, instant: float, largest: int, send: Callable[[bytes], None]) -> Written:
-    """Stream the files to `send`, verifying on the way exactly the bytes that are sent. `instant` is the files' time in the tar.
+def nothing(count: int) -> None:
+    """Nobody looks on."""
+
+
+def write(
+    survey: Survey, instant: float, largest: int, send: Callable[[bytes], None], moved: Callable[[int], None] = nothing
+) -> Written:
+    """Stream the files to `send`, verifying on the way exactly the bytes that are sent. `instant` is the files' time in the tar;
+    `moved` is told how many bytes of the files have been packed since it was told last.
 
     Raises Damaged when a file is no longer as it was surveyed; what was sent is then no backup.
     """
@@ -49,10 +59,14 @@ def write(survey: Survey, instant: float, largest: int, send: Callable[[bytes], 
             checksums.add(compressed)
             send(compressed)
 
-    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+    compressor = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP)
 
     def pack(plain: bytes) -> None:
         pass_on(compressor.compress(plain))
+
+    def pack_content(plain: bytes) -> None:
+        pack(plain)
+        moved(len(plain))
 
     sequence = Sequence(largest)
     files = []
@@ -60,7 +74,7 @@ def write(survey: Survey, instant: float, largest: int, send: Callable[[bytes], 
         pack(_header(part.path, part.size, instant))
         os.lseek(part.descriptor, 0, os.SEEK_SET)
         with io.FileIO(part.descriptor, closefd=False) as file:
-            stream = Watched(file.read, part.path, part.size, pack)
+            stream = Watched(file.read, part.path, part.size, pack_content)
             sequence.file(stream, part.path, part.size)
         pack(bytes(-part.size % BLOCK))
         files.append(File(part.path, part.size, stream.sha256))
@@ -135,7 +149,7 @@ class _Inflated:
         self._name = name
         self._compressed = compressed
         self._pending = b""
-        self._unit = zlib.decompressobj(GZIP)
+        self._unit = zlib.decompressobj(GZIP)  # another library than the one that wrote it
 
     def read(self, size: int) -> bytes:
         """Some bytes, at most `size`; none at the end."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from zkboot.backup import manifest as manifests
-from zkboot.backup.manifest import CURRENT, DAMAGED, MANIFEST, NAME, VERIFIED, Manifest
+from zkboot.backup.manifest import ARCHIVE, CURRENT, DAMAGED, DRILLED, MANIFEST, NAME, VERIFIED, Manifest
 from zkboot.backup.store import Listing, Store
 from zkboot.errors import Damaged, UsageError
 
@@ -16,6 +16,7 @@ class Entry(NamedTuple):
     verified: float | None  # found whole, the last time that it was read back
     damaged: float | None  # found damaged, the last time that it was read back
     current: float | None  # nothing had been written since, when that was last looked at
+    drilled: float | None = None  # a server was started from it, the last time
 
     @property
     def began(self) -> float:
@@ -64,11 +65,14 @@ def of_listing(listing: Listing, prefix: str) -> Catalogue:
 
 
 def _entry(name: str, modified: Mapping[str, float]) -> Entry:
-    """Of the two marks of a reading back the later one holds; of two in the same second the worse."""
+    """Of the two marks of a reading back the later one holds; of two in the same second the worse. Without its archive a backup
+    is damaged, whatever was found once."""
     verified, damaged = modified.get(name + VERIFIED), modified.get(name + DAMAGED)
     if verified is not None and damaged is not None:
         verified, damaged = (verified, None) if verified > damaged else (None, damaged)
-    return Entry(name, verified, damaged, modified.get(name + CURRENT))
+    if name + ARCHIVE not in modified:
+        verified, damaged = None, damaged or modified[name + MANIFEST]
+    return Entry(name, verified, damaged, modified.get(name + CURRENT), modified.get(name + DRILLED))
 
 
 def load(store: Store, prefix: str, name: str) -> Manifest:

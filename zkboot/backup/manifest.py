@@ -2,7 +2,8 @@
 
 `<prefix><name>.tar.gz` is the archive and `<prefix><name>.manifest.json` its manifest, written last: what has none is no backup.
 Neither is ever written again. What is learned later has objects of its own: `<name>.verified.json` (every byte was read back and
-found whole), `<name>.damaged.json` (it was not) and `<name>.current.json` (nothing was written since); their time is the store's.
+found whole), `<name>.damaged.json` (it was not), `<name>.drilled.json` (a server was started from it) and `<name>.current.json`
+(nothing was written since); their time is the store's.
 A name is the UTC time at which the backup began, by the store's clock: names sort as time does.
 """
 
@@ -21,6 +22,7 @@ MANIFEST = ".manifest.json"
 VERIFIED = ".verified.json"
 DAMAGED = ".damaged.json"
 CURRENT = ".current.json"
+DRILLED = ".drilled.json"
 
 PIECE = 1 << 20  # bytes of the archive under one checksum
 

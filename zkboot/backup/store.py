@@ -36,6 +36,9 @@ class Store(Protocol):
     def put(self, key: str, body: bytes) -> None:
         """A small object."""
 
+    def delete(self, key: str) -> None:
+        """Of an object that is kept in versions, no version. One that is not there is no error."""
+
     def read(self, key: str) -> Iterator[bytes]:
         """A large one, in pieces. Raises Damaged when it is not there."""
 

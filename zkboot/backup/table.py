@@ -2,15 +2,18 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from zkboot.backup import catalogue
-from zkboot.backup.catalogue import Entry
+from zkboot.backup.catalogue import Catalogue, Entry
 from zkboot.backup.manifest import Manifest
 from zkboot.backup.sizes import mib, span
 from zkboot.backup.store import Store
 from zkboot.errors import Damaged, NewerSchema
 from zkboot.say import instant
+
+if TYPE_CHECKING:
+    from zkboot.backup.prune import Plan
 
 READERS = 8  # manifests read at once
 HEADER = ("backup", "age", "up to", "size", "archive", "mode", "verified", "")
@@ -29,7 +32,11 @@ class Listed(NamedTuple):
 
 def read(store: Store, prefix: str) -> Listed:
     """Raises UnknownFact when the store does not tell."""
-    listed = catalogue.read(store, prefix)
+    return of_catalogue(store, prefix, catalogue.read(store, prefix))
+
+
+def of_catalogue(store: Store, prefix: str, listed: Catalogue) -> Listed:
+    """Raises UnknownFact when the store does not tell."""
 
     def load(entry: Entry) -> Manifest | str:
         try:
@@ -55,12 +62,28 @@ def as_json(listed: Listed) -> str:
     return "\n".join(json.dumps(_object(entry, manifest, listed.date), sort_keys=True) for entry, manifest in listed.rows)
 
 
+def plan_as_text(planned: "Plan") -> str:
+    """What a prune would do, oldest first."""
+    lines = {name: f"{name}  kept: {why}" for name, why in planned.kept.items()}
+    lines |= {name: f"{name}  deleted: no rule keeps it" for name in planned.delete}
+    lines |= {name: f"{name}  deleted: left over, it has no manifest" for name in planned.left}
+    return "\n".join(lines[name] for name in sorted(lines)) or "there is no backup"
+
+
+def plan_as_json(planned: "Plan") -> str:
+    """One object a line, oldest first; `kept` is the reason, null for what is deleted."""
+    fates = dict.fromkeys((*planned.delete, *planned.left)) | dict(planned.kept)
+    return "\n".join(json.dumps({"name": name, "kept": fates[name]}) for name in sorted(fates))
+
+
 def _cells(entry: Entry, manifest: Manifest | str, date: float) -> tuple[str, ...]:
     age = span(date - entry.began)
     verified = "DAMAGED" if entry.damaged else instant(entry.verified) if entry.verified else "no"
     if isinstance(manifest, str):
         return entry.name, age, "?", "?", "?", "?", verified, manifest
     remarks = [f"current as of {instant(entry.current)}"] if entry.current else []
+    if entry.drilled:
+        remarks.append(f"drilled {instant(entry.drilled)}")
     if not manifest.had_quorum:
         remarks.append("made without a quorum")
     sizes = mib(manifest.bytes), mib(manifest.size)
@@ -74,6 +97,7 @@ def _object(entry: Entry, manifest: Manifest | str, date: float) -> dict[str, ob
         "age": round(date - entry.began),
         "verified": instant(entry.verified) if entry.verified else None,
         "damaged": instant(entry.damaged) if entry.damaged else None,
+        "drilled": instant(entry.drilled) if entry.drilled else None,
         "current": instant(entry.current) if entry.current else None,
     }
     if isinstance(manifest, str):

@@ -31,13 +31,21 @@ def unverified(catalogue: Catalogue) -> bool:
     return newest is not None and newest.verified is None and catalogue.date - newest.began > LOOK
 
 
+def drill_due(catalogue: Catalogue, interval: float) -> float:
+    """Since how many seconds a drill of the newest backup is due; below 0 when none is yet, or there is nothing to drill."""
+    if catalogue.newest is None:
+        return -interval
+    drilled = max((entry.drilled or 0.0 for entry in catalogue.entries), default=0.0)
+    return catalogue.date - drilled - interval if drilled else 0.0
+
+
 def refusal(quorum: Quorum, server_id: int | None, overdue: float) -> str:
-    """Why this node is not to back up now, or "". The first in order is; each further one two looks later, in case those before
-    it cannot."""
+    """Why this node is not to back up (or to drill) now, or "". The first in order is; each further one two looks later, in case
+    those before it cannot."""
     names = order(quorum)
     if server_id not in names:
         return "this node is no serving member"
     waits = 2 * LOOK * names.index(server_id)
     if overdue >= waits:
         return ""
-    return f"server {names[0]} backs up; this one would in {waits - overdue:.0f} s, if there is none by then"
+    return f"it is server {names[0]}'s turn; this one's comes in {waits - overdue:.0f} s, if it is not done by then"

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 
-from zkboot.backup import archive, catalogue
+from zkboot.backup import archive, catalogue, progress
 from zkboot.backup import manifest as manifests
 from zkboot.backup.manifest import ARCHIVE, DAMAGED, VERIFIED, Manifest
 from zkboot.backup.sequence import largest
@@ -45,8 +45,8 @@ def verify(store: Store, settings: Settings, manifest: Manifest, by: str, tell: 
     started = time.monotonic()
     key = f"{settings.backup.prefix}{manifest.name}{ARCHIVE}"
     try:
-        with step("read back"):
-            archive.check(manifest, store.read(key), largest(settings), lambda path, data: None)
+        with step("read back"), progress.shown(f"verifying {manifest.name}", manifest.bytes) as moved:
+            archive.check(manifest, store.read(key), largest(settings), lambda path, data: moved(len(data)))
     except Damaged as damage:
         mark_damaged(store, settings, manifest.name, by, damage)
         raise

@@ -52,6 +52,7 @@ class Snapshot(NamedTuple):
     zxid: int
     fuzzy_end: int
     size: int  # bytes of the file
+    digest: tuple[int, int, int] | None = None  # zxid, version and value of the tree's; none before 3.6
 
 
 class Record(NamedTuple):
@@ -59,6 +60,7 @@ class Record(NamedTuple):
     offset: int  # of its first byte
     end: int
     changes: bool  # the tree, as far as its type tells
+    payload: bytes = b""
 
 
 def named(folder: str, kind: str) -> list[Named]:
@@ -130,7 +132,7 @@ def _read_record(file: BinaryIO, path: str, offset: int, largest: int) -> Record
     if length < ZXID_AT + RECORD_ZXID.size:
         raise Damaged(f"{path}, offset {offset}: a record of {length} bytes is too short for a transaction")
     end_at = offset + RECORD_HEADER.size + length + 1
-    return Record(RECORD_ZXID.unpack_from(payload, ZXID_AT)[0], offset, end_at, _changes(payload))
+    return Record(RECORD_ZXID.unpack_from(payload, ZXID_AT)[0], offset, end_at, _changes(payload), payload)
 
 
 def _changes(payload: bytes) -> bool:
@@ -236,5 +238,5 @@ def _verify(file: BinaryIO, path: str, size: int) -> Snapshot:
     end = newer if sealed_to(newer) else 0
     if sealed_to(end + SEAL.size + DIGEST.size):
         digest = DIGEST.unpack_from(tail, len(tail) - end - SEAL.size - DIGEST.size)
-        return Snapshot(zxid, max(zxid, digest[0]), size)
+        return Snapshot(zxid, max(zxid, digest[0]), size, digest)
     return Snapshot(zxid, zxid, size)

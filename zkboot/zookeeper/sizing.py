@@ -28,6 +28,20 @@ def init_limit(snapshot: int, tick_time: int) -> int:
 
 def memory_of_machine() -> int:
     """Bytes, of /proc/meminfo. Raises OSError."""
+    return _meminfo("MemTotal")
+
+
+def available_memory() -> int:
+    """Bytes that could be taken without swapping, of /proc/meminfo. Raises OSError."""
+    return _meminfo("MemAvailable")
+
+
+def bytes_of(heap: str) -> int:
+    """Of a value of -Xmx such as "512m" or "2g"."""
+    return int(heap[:-1]) * MIB * (1024 if heap[-1] in "gG" else 1)
+
+
+def _meminfo(name: str) -> int:
     with open("/proc/meminfo", encoding="ascii") as file:
-        total = next(line for line in file if line.startswith("MemTotal:"))
-    return int(total.split()[1]) * 1024
+        line = next(line for line in file if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024

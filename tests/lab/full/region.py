@@ -121,6 +121,7 @@ class FullRegion(Region):
             settings={},
             environment={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "ZKBOOT_LAB_REGION": str(os.getpid())},
             recover_interval=0,
+            backups=(0, 0),
         )
         data = instance.block_device_mapping.get(DATA_DEVICE)
         hostname = instance.private_dns_name.partition(".")[0]

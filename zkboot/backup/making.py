@@ -1,0 +1,173 @@
+"""Making one backup: the copy, and what it takes for it to count.
+
+A copy is the archive, uploaded whole, and then the manifest, which makes a backup of it. Killed anywhere before, there is none,
+and the next one that holds the lease aborts what was left unfinished.
+"""
+
+import contextlib
+import os
+import time
+
+from zkboot import __version__
+from zkboot.backup import archive, catalogue, cold, lease, progress
+from zkboot.backup import manifest as manifests
+from zkboot.backup.catalogue import Catalogue
+from zkboot.backup.manifest import ARCHIVE, CURRENT, MANIFEST, Manifest
+from zkboot.backup.node import Node, look
+from zkboot.backup.sequence import largest
+from zkboot.backup.sizes import mib
+from zkboot.backup.store import Store
+from zkboot.backup.survey import Source, Survey, survey
+from zkboot.backup.verify import Tell, figures, load, mark, verify
+from zkboot.errors import Damaged, Stale, UnknownFact
+from zkboot.settings import Settings
+from zkboot.steps import step
+from zkboot.world import World
+from zkboot.zookeeper import contents, files
+from zkboot.zookeeper.generation import Generation
+
+ATTEMPTS = 3  # at a copy during which no file is changed by the server
+COLD = "cold"  # as a mode
+
+
+def make(world: World, store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
+    """One backup under the lease, read back; None where nothing was written since the newest: that is marked as current.
+
+    Raises Stale when the lease was lost, Damaged, UnknownFact. A copy that failed leaves nothing.
+    """
+    prefix = settings.backup.prefix
+    aborted = store.abort_unfinished(prefix)
+    if aborted:
+        tell(f"aborted {aborted} unfinished upload{'s' if aborted > 1 else ''} of a backup that was interrupted")
+    if settings.backup.mode == COLD and world.server.process().running:
+        made = stopped(world, store, settings, node, held, tell)
+    else:
+        made = hot(store, settings, node, held, tell)
+    if made is not None:
+        tell(f"backup {made.name}, up to 0x{made.last:x}: {figures(made, made.seconds)}")
+        verify(store, settings, made, node.me.instance_id, tell)
+    return made
+
+
+def hot(store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
+    """Whether a server writes meanwhile or not."""
+    listed = catalogue.read(store, settings.backup.prefix)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with survey(source(settings), node.wanted) as found:
+                if still_current(store, settings, node, listed, found, tell):
+                    return None
+                return copy(store, settings, node, found, listed, held, tell)
+        except Damaged as damage:
+            if attempt == ATTEMPTS:
+                raise
+            tell(f"copying again, as the files changed meanwhile, or are damaged: {damage}")
+    raise AssertionError("the last attempt returns or raises")
+
+
+def stopped(world: World, store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
+    listed = catalogue.read(store, settings.backup.prefix)
+    with survey(source(settings), node.wanted) as found:
+        if still_current(store, settings, node, listed, found, tell):
+            return None
+    with (
+        cold.stopped(world, settings, lambda: look(world, settings), tell) as node,
+        survey(source(settings), found.last) as whole,
+    ):
+        return copy(store, settings, node, whole, listed, held, tell)
+
+
+def source(settings: Settings) -> Source:
+    log_dir = settings.node.data_log_dir or settings.node.data_dir
+    return Source(f"{settings.node.data_dir}/version-2", f"{log_dir}/version-2", largest(settings))
+
+
+def new_name(listed: Catalogue) -> str:
+    """A name for now, by the store's clock, and later than every other."""
+    return manifests.name_of(max(listed.date, listed.latest.began + 1 if listed.latest else 0.0))
+
+
+def still_current(store: Store, settings: Settings, node: Node, listed: Catalogue, found: Survey, tell: Tell) -> bool:
+    """Whether the newest backup holds all that is here, is whole, and has now been marked so."""
+    if listed.newest is None:
+        return False
+    try:
+        newest = load(store, settings, listed.newest.name, node.me.instance_id)
+        same = (newest.cluster_id, newest.generation) == node.identity and found.sequence.unchanged_since(newest.last)
+        if same and listed.newest.verified is None:
+            verify(store, settings, newest, node.me.instance_id, tell)
+    except Damaged as damage:
+        tell(f"the newest backup is damaged, another is made: {damage}")
+        return False
+    if not same:
+        return False
+    with step("mark current"):
+        mark(store, settings, newest.name, CURRENT, by=node.me.instance_id)
+    tell(f"nothing was written since backup {newest.name}: it is still current")
+    return True
+
+
+def copy(
+    store: Store, settings: Settings, node: Node, found: Survey, listed: Catalogue, held: lease.Lease, tell: Tell
+) -> Manifest:
+    """Archive, then manifest. Raises Damaged when a file changed on the way; an upload that is not completed is aborted."""
+    started = time.monotonic()
+    name = new_name(listed)
+    size = sum(part.size for part in found.parts)
+    tell(f"copying {mib(size)} of {len(found.parts)} files to {settings.backup.prefix}{name}{ARCHIVE}")
+    upload = store.upload(f"{settings.backup.prefix}{name}{ARCHIVE}", size)
+    try:
+        with progress.shown(f"copying {name}", size) as moved:
+            written = archive.write(found, manifests.instant_of(name), largest(settings), upload.send, moved)
+        held.confirm()
+        upload.complete()
+    except BaseException:
+        with contextlib.suppress(UnknownFact):  # the next backup aborts it
+            upload.abort()
+        raise
+    made = Manifest(
+        name=name,
+        cluster=settings.cluster,
+        cluster_id=node.identity.cluster_id,
+        generation=node.identity.generation,
+        server_id=node.server_id or 0,
+        instance_id=node.me.instance_id,
+        mode=settings.backup.mode,
+        had_quorum=node.quorum is not None,
+        epoch=epoch(settings, written.last),
+        seconds=round(time.monotonic() - started, 3),
+        zkboot=__version__,
+        zookeeper=zookeeper_version(settings),
+        **written._asdict(),
+    )
+    key = f"{settings.backup.prefix}{name}{MANIFEST}"
+    body = manifests.to_json(made)
+    manifests.of_json(body, key)  # what nobody could read again is not written
+    held.confirm()
+    expect_same(settings, node)
+    with step("write manifest"):
+        store.put(key, body)
+    return made
+
+
+def expect_same(settings: Settings, node: Node) -> None:
+    """Raises Stale when the data has become another's while it was copied."""
+    with files.unknown_on_error():
+        generation = Generation.read(settings.node.data_dir)
+    if generation is None or generation.identity != node.identity:
+        raise Stale("this node's data was replaced while it was copied; nothing is kept")
+
+
+def epoch(settings: Settings, last: int) -> int:
+    """The server's current epoch; that of the last transaction where no file says more."""
+    with files.unknown_on_error():
+        text = files.read_text(f"{settings.node.data_dir}/version-2/{contents.CURRENT_EPOCH}") or ""
+    return max(last >> 32, int(text) if text.strip().isdecimal() else 0)
+
+
+def zookeeper_version(settings: Settings) -> str:
+    """By the name of the server's own jar; "" where it cannot be told."""
+    with files.unknown_on_error():
+        names = files.listing(os.path.join(settings.node.zookeeper_home, "lib"))
+    versions = [name.removeprefix("zookeeper-").removesuffix(".jar") for name in names if name.startswith("zookeeper-")]
+    return next((version for version in versions if version[:1].isdecimal()), "")
