@@ -13,7 +13,7 @@ from tests.sim.simulation import Simulation
 from tests.sim.stories import STORIES, create, settle
 from tests.sim.sweep import sweep
 
-SCHEDULES = 2_000
+SCHEDULES = 6_000
 
 
 def told(name: str, seed: int = 1) -> Simulation:
