@@ -52,7 +52,7 @@ MEASUREMENTS = {
     "turn": Measurement("what a light and a whole turn cost", turns.turn, 5),
     "backup": Measurement("a backup and its reading back, and what writers feel of one", backups.backup, 6),
     "full": Measurement("booted instances (root, Linux, Packer): launch, sizes, the server's start", full_lab, 2),
-    "terraform": Measurement("the stack by Terraform (also its AWS provider): apply, plan, destroy", of_stack, 2),
+    "stack": Measurement("the stack by Terraform (also its AWS provider): apply, plan, destroy", of_stack, 2),
     "policy": Measurement("the size of the proved space", policy, 1),
 }
 

@@ -90,7 +90,7 @@ def run(cell: Cell, outcome: Outcome, before: str, after: str) -> dict[str, Any]
         "before": before,
         "after": after,
         "title": f"{WHO[cell.who][0].upper()}{WHO[cell.who][1:]}: {cell.fault}, {cell.moment}",
-        "story": f"{FAULTS[cell.fault]}. Meanwhile: {MOMENTS[cell.moment]}.",
+        "story": f"{FAULTS[cell.fault][0].upper()}{FAULTS[cell.fault][1:]}. Meanwhile: {MOMENTS[cell.moment]}.",
         "figures": figures(outcome),
         "why": outcome.why,
         "plot": plotted(outcome) if outcome.writes else None,

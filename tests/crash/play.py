@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from tests.crash.scene import Order, Scene
+from tests.crash.scene import Order, Scene, Together
 from tests.crash.stories import STORIES
 from tests.lab.errors import LabError
 from tests.lab.group import Group
 from tests.lab.ledger import Ledger
 from tests.scenarios.stage import Stage
-from tests.scenarios.story import Orders, created_once, record
+from tests.scenarios.story import created_once, record
 
 
 class Case(NamedTuple):
@@ -81,8 +81,10 @@ def played(stage: Stage, case: Case) -> Outcome:
 
 def of_its_own(stage: Stage, case: Case) -> Group:
     """A group whose machines are armed from their launch on."""
-    orders = ",".join(map(str, case.orders))
-    return stage.region().group(3, environment=Orders(dict.fromkeys(range(9), orders)))
+    orders = Together(dict.fromkeys(range(9), ",".join(map(str, case.orders))))
+    region = stage.region()
+    orders.shared = str(region.path / "steps")
+    return region.group(3, environment=orders)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """An ensemble under writes whose zkboots are stopped at their steps; power that was cut by an order returns."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tests.lab.group import Group
@@ -24,6 +24,15 @@ class Order(NamedTuple):
         return f"{self.when}:{self.step}:{self.how}"
 
 
+class Together(Orders):
+    """Orders of machines from their launch on; each is met by the first that comes to its step."""
+
+    shared = ""
+
+    def __call__(self, index: int) -> Mapping[str, str]:
+        return {**super().__call__(index), "ZKBOOT_LAB_STEPS_SHARED": self.shared}
+
+
 class Scene:
     """One story's ensemble, the ledger that writes to it, and the orders of the case."""
 
@@ -32,14 +41,16 @@ class Scene:
         self.region: Region = zk.region
         self.ledger = ledger
         self.orders = orders
+        self._shared = self.region.path / f"steps-{ledger.name}"
         self._returned: set[tuple[str, str]] = set()  # (instance id, order): after which the power has returned
 
     # Orders
 
     def arm(self, *machines: Machine) -> None:
-        """Each of these meets the orders, once, at the next step that they name."""
+        """The first of these that comes to an order's step meets it, once."""
         for machine in machines:
             machine.stop_at_step(*map(str, self.orders))
+            machine.set_environment(ZKBOOT_LAB_STEPS_SHARED=str(self._shared))
 
     def arm_next(self, count: int = 9) -> None:
         """So do the machines that are launched from now on."""
@@ -54,6 +65,7 @@ class Scene:
         self.zk.plan.environment.clear()
         for machine in self.zk.living:
             machine.stop_at_step()
+            machine.set_environment(ZKBOOT_LAB_STEPS_SHARED=None)
 
     @property
     def met(self) -> set[str]:

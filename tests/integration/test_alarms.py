@@ -15,7 +15,7 @@ from tests.lab.errors import NotPossibleHere
 from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.lab.region import Region
-from tests.scenarios.story import delete_record, put_record, record
+from tests.scenarios.story import LONG, delete_record, put_record, record
 from tests.terraform.alarms import alarms, boot_failed
 from zkboot.metrics import METRICS
 from zkboot.settings_keys import Timing
@@ -67,6 +67,8 @@ def zk(lines: Lines) -> Iterator[Group]:
         zk = region.group(3, name=CLUSTER, settings=settings, environment=lambda index: {"ZKBOOT_LAB_JOURNAL": str(lines.path)})
         zk.wait_serving(3)
         zk.wait_until(lambda: all(machine.said("recovery every") for machine in zk.living), "each machine has its timers")
+        expect(zk, lines, "no-fresh-backup")  # nothing is verified yet
+        back_up(zk)
         yield zk
 
 
@@ -87,7 +89,7 @@ def expect(zk: Group, lines: Lines, *expected: str) -> None:
         new = all(lines.count.get(m.instance_id, 0) >= before.get(m.instance_id, 0) + 2 for m in on)
         return new and ringing(lines, on) == set(expected)
 
-    zk.wait_until(as_expected, f"just {expected or 'none'} of the alarms ring", 120)
+    zk.wait_until(as_expected, f"just {expected or 'none'} of the alarms ring", LONG)
 
 
 def tells(lines: Lines, machine: Machine, figures: dict[str, object]) -> bool:
@@ -100,8 +102,6 @@ def back_up(zk: Group) -> None:
 
 
 def test_while_all_is_well_none_rings(zk: Group, lines: Lines) -> None:
-    expect(zk, lines, "no-fresh-backup")  # nothing is verified yet
-    back_up(zk)
     expect(zk, lines)
     figures = {"Quorum": 1, "Halted": 0, "ZxidLag": 0, "Decision": "healthy"}
     zk.wait_until(lambda: tells(lines, zk.leader(), figures | {"Voters": 3, "Tolerance": 1, "Spares": 0}), "the leader's figures")
@@ -131,6 +131,7 @@ def test_the_backup_is_too_old(zk: Group, lines: Lines) -> None:
 
 
 def test_a_voter_is_gone_then_two_then_all(zk: Group, lines: Lines) -> None:
+    zk.wait_serving(3, LONG)
     lost: list[Machine] = []
     for machine, expected in zip(
         [*zk.followers(), zk.leader()], ({"no-tolerance"}, {"no-tolerance", "no-quorum"}, set(ALARMS)), strict=True
@@ -139,13 +140,13 @@ def test_a_voter_is_gone_then_two_then_all(zk: Group, lines: Lines) -> None:
         lost.append(machine)
         left = [m for m in zk.living if m.on]
         if len(left) == 1:
-            zk.wait_until(lambda left=left: not left[0].answer(), "the last one no longer serves")
+            zk.wait_until(lambda left=left: not left[0].answer(), "the last one no longer serves", LONG)
         elif left:
-            zk.wait_until(lambda: len([m for m in zk.modes().values() if m]) == 2, "two serve")
+            zk.wait_until(lambda: len([m for m in zk.modes().values() if m]) == 2, "two serve", LONG)
         expect(zk, lines, *expected)
     for machine in lost:
         machine.power_on()
-    zk.wait_serving(3)
+    zk.wait_serving(3, LONG)
     expect(zk, lines)
 
 

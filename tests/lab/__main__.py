@@ -7,6 +7,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +83,7 @@ def on_machine(command: str, machine: dict[str, Any], arguments: list[str]) -> i
 
 def state_of(wanted: str) -> dict[str, Any]:
     """The state file of the living region, or of the one asked for."""
-    states = [json.loads(path.read_text()) | {"name": path.parent.name} for path in sorted(LAB.glob("1*/region.json"))]
+    states = list(read_states())
     # A region in a network of its own is asked for by name, from within.
     asked = [wanted] if wanted else [state["name"] for state in states if state["name"].startswith("127.")]
     living = [state for state in states if processes.alive(state["pid"]) and state["name"] in asked]
@@ -91,6 +93,13 @@ def state_of(wanted: str) -> dict[str, Any]:
             f"several regions run, say --region: {names}" if living else "no region runs here: start one with `make demo KEEP=1`"
         )
     return living[0]
+
+
+def read_states() -> Iterator[dict[str, Any]]:
+    """The state of each region, with its name; one may end at any moment."""
+    for path in sorted(LAB.glob("1*/region.json")):
+        with suppress(FileNotFoundError):
+            yield json.loads(path.read_text()) | {"name": path.parent.name}
 
 
 def ask(state: dict[str, Any], command: str, arguments: dict[str, Any]) -> Any:

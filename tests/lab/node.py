@@ -5,12 +5,17 @@ ZKBOOT_LAB_BOOT          this boot's id (the kernel's is the same for all machin
 ZKBOOT_LAB_JOURNAL       the socket that takes what zkboot says to the journal
 ZKBOOT_LAB_STEP          `WHEN:STEP:WHAT` with before|after, the step's name, and kill|exit|pause|power: happens once.
                          Several, with commas between: each happens once, in whatever order their steps come
+ZKBOOT_LAB_STEPS_SHARED  a file of several machines: each order happens to the first of them that comes to its step
 """
 
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+from tests.lab.processes import stat
 
 
 def main() -> int | None:
@@ -42,29 +47,49 @@ def interrupt(orders: str) -> None:
 
     whats = {tuple(order.split(":")[:2]): order for order in orders.split(",")}
     done = Path(os.environ["ZKBOOT_LAB_MACHINE"]) / "step-done"
+    shared = Path(os.environ.get("ZKBOOT_LAB_STEPS_SHARED") or done)
 
     def hook(now: str, step: str) -> None:
         order = whats.get((now, step))
-        if order and not (done.exists() and order in done.read_text().splitlines()):
-            with open(done, "a", encoding="utf-8") as file:
-                file.write(f"{order}\n")
-            happen(order.split(":")[2])
+        if order and not (shared.exists() and order in shared.read_text().splitlines()):
+            happen(order.split(":")[2], lambda: note({done, shared}, order))
 
     zkboot.steps.hook = hook
 
 
-def happen(what: str) -> None:
+def note(paths: set[Path], order: str) -> None:
+    for path in paths:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"{order}\n")
+
+
+def happen(what: str, note_it: Callable[[], None]) -> None:
+    if what == "pause":
+        pause(note_it)
+        return
+    note_it()
     if what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif what == "exit":
         os._exit(1)
-    elif what == "pause":
-        os.kill(os.getpid(), signal.SIGSTOP)
     elif what == "power":
         os.kill(int(os.environ["ZKBOOT_LAB_INIT"]), signal.SIGUSR1)
         signal.pause()
     else:
         raise ValueError(f"ZKBOOT_LAB_STEP: {what!r} is none of kill, exit, pause, power")
+
+
+def pause(note_it: Callable[[], None]) -> None:
+    """Noted only once this process stands still: one that reads the note may let it go on at once."""
+    me = os.getpid()
+    child = os.fork()
+    if not child:
+        while stat(me)[0] not in ("T", ""):
+            time.sleep(0.01)
+        note_it()
+        os._exit(0)
+    os.kill(me, signal.SIGSTOP)
+    os.waitpid(child, 0)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Stage:
             region.__exit__(None, None, None)
             return ""
         region.__exit__(AssertionError, AssertionError(), None)
-        kept = LAB / "kept" / keep_as
+        kept = LAB / "kept" / keep_as[:100]
         shutil.rmtree(kept, ignore_errors=True)
         kept.parent.mkdir(exist_ok=True)
         region.path.rename(kept)

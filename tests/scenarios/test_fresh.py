@@ -45,10 +45,9 @@ def test_five_create_in_the_same_instant(region: Region) -> None:
 
 
 def test_a_seed_whose_joiners_are_late_is_not_given_up_by_the_group(region: Region) -> None:
-    zk = region.group(3, environment=Orders(dict.fromkeys((1, 2), "before:create:pause")))
-    region.wait_until(lambda: len(zk.machines) == 3, "three machines")
-    seed, *others = zk.living
-    hear(seed, r"waiting: 1 of 3 voters serve, 2 make generation 1 created", region)
+    zk = region.group(3, environment=Orders(dict.fromkeys(range(3), "before:reconfigure:pause")))
+    region.wait_until(lambda: any(m.stopped_at_step for m in zk.living), "a joiner is about to enter")
+    (seed,) = [machine for machine in zk.living if machine.said("this node is the seed")]
     left = [region.autoscaling.remaining(seed.instance_id, "zkboot-launch")]
 
     def begins_anew() -> bool:
@@ -57,9 +56,13 @@ def test_a_seed_whose_joiners_are_late_is_not_given_up_by_the_group(region: Regi
 
     region.wait_until(begins_anew, "the launch hook's time begins anew")
     assert region.lifecycle(seed) == "Pending:Wait"
-    for machine in others:
-        region.wait_until(lambda m=machine: m.stopped_at_step, f"{machine} is about to create")
-        machine.thaw_zkboot()
+
+    def all_serve() -> bool:
+        for machine in zk.living:
+            machine.thaw_zkboot()
+        return zk.serving(3)
+
     with every_write_kept(zk):
+        zk.wait_until(all_serve, "three members serve")
         zk.wait_serving(3)
     created_once(zk)
