@@ -1,5 +1,7 @@
 """A server or an instance fails in an ensemble of three; the others go on, and it heals."""
 
+import subprocess
+
 import pytest
 
 from tests.lab.group import DEADLINE, Group
@@ -40,6 +42,24 @@ def test_a_server_hangs_while_its_machine_lives(zk: Group) -> None:
         follower.freeze_server()
         zk.wait_until(lambda: follower.server_pid not in (0, hung), "zkboot restarts it", LONG)
         zk.wait_serving(3)
+
+
+def test_a_server_that_misses_an_answer_is_not_restarted(zk: Group) -> None:
+    """However long it has run: a pause of its memory, or an election, is no hang."""
+    follower = zk.followers()[0]
+    pid, limit = follower.server_pid, follower.settings["timing"]["start_limit"]
+    zk.wait_until(lambda: lived(pid) > limit + 2, "its server has run for longer than a start may take", LONG)
+    with every_write_kept(zk):
+        with says(zk.region, r"waiting: server \d runs but does not serve yet", follower):
+            follower.freeze_server()
+        follower.thaw_server()
+        zk.wait_serving(3)
+    assert follower.server_pid == pid
+
+
+def lived(pid: int) -> int:
+    """Seconds since that process began."""
+    return int(subprocess.check_output(("ps", "-o", "etimes=", "-p", str(pid))))
 
 
 @pytest.mark.long
