@@ -130,6 +130,7 @@ def test_the_backup_is_too_old(zk: Group, lines: Lines) -> None:
         machine.skew_clock(0)
 
 
+@pytest.mark.long
 def test_a_voter_is_gone_then_two_then_all(zk: Group, lines: Lines) -> None:
     zk.wait_serving(3, LONG)
     lost: list[Machine] = []
