@@ -6,11 +6,11 @@
 #   a prefix: hence the condition IfExists. It lets a node list the keys of a bucket that clusters share, but read none of them.
 
 locals {
-  own_role  = var.role.name == null
+  own_role = var.role.name == null
 
   backup_prefix       = coalesce(try(var.settings.backup.prefix, null), "backups/${var.cluster}/")
   more_backup_buckets = distinct(compact([try(var.settings.backup.bucket, ""), try(var.settings.backup.copy_bucket, "")]))
-  role_name = local.own_role ? aws_iam_role.node[0].name : var.role.name
+  role_name           = local.own_role ? aws_iam_role.node[0].name : var.role.name
 
   node_policies = merge(
     {

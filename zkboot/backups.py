@@ -1,5 +1,6 @@
 """`zkboot backup` and what goes with it: what is seen, what is decided of it (`backup.turn`), and the work on one node."""
 
+import os
 from collections.abc import Callable
 
 from zkboot.backup import catalogue, copies, drill, lease, prune, scratch, seen, turn
@@ -13,6 +14,7 @@ from zkboot.errors import Stale, UnknownFact, ZkbootError
 from zkboot.settings import Settings
 from zkboot.world import World
 from zkboot.zookeeper import files, sizing
+from zkboot.zookeeper.generation import Generation
 
 
 def scheduled(world: World, store: Store, settings: Settings, tell: Tell, second: Store | None = None) -> None:
@@ -29,7 +31,7 @@ def scheduled(world: World, store: Store, settings: Settings, tell: Tell, second
         return
     listed = catalogue.read(store, settings.backup.prefix)
     remember(settings, listed)
-    overdue = turn.due(listed, interval)
+    overdue = 0.0 if superseded(store, settings, listed) else turn.due(listed, interval)
     if overdue < 0 and not turn.unverified(listed) and not copy_is_late(listed, second, settings, tell):
         tell(f"no backup is due: the next one in {span(-overdue)}")
         return
@@ -54,6 +56,17 @@ def scheduled(world: World, store: Store, settings: Settings, tell: Tell, second
         if second is not None:
             attempt("old copies are kept", lambda: delete_old(second, settings, held, tell), tell)
     remember(settings, catalogue.read(store, settings.backup.prefix))
+
+
+def superseded(store: Store, settings: Settings, listed: Catalogue) -> bool:
+    """Whether the newest backup is of a generation before this node's: such a one is never restored unasked, so that until the
+    next there would be none."""
+    with files.unknown_on_error():
+        own = Generation.read(settings.node.data_dir)
+    if own is None or listed.newest is None:
+        return False
+    manifest = load(store, settings, listed.newest.name, os.uname().nodename)
+    return manifest.cluster_id == own.identity.cluster_id and manifest.generation < own.identity.generation
 
 
 def typed(world: World, store: Store, settings: Settings, tell: Tell, second: Store | None = None) -> None:

@@ -91,6 +91,8 @@ def doubt(facts: Facts) -> str:
         return "the disk's generation was not seen created"
     if state.get("let_in") is not True:
         return "the launch hook is not known to be done"
+    if state.get("healthy") is not True:
+        return "the last full turn found more to do"
     return _not_member(facts, answer.mode) or (_not_whole(facts, answer) if answer.mode is Mode.LEADER else "")
 
 

@@ -26,7 +26,7 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import ALONE, NO_QUORUM, REGISTERED, TOO_FEW, Words, absent, majority, rank, tolerance, too_few_at
+from zkboot.words import ALONE, NO_QUORUM, REGISTERED, SILENT, TOO_FEW, Words, absent, majority, rank, tolerance, too_few_at
 
 ACCEPTED = "accept-data-loss"  # the record's source when a person had an empty tree created in place of what was
 
@@ -51,18 +51,18 @@ def decide(seen: Observation, rows: tuple[Row, ...] | None = None) -> Decision:
 def noted(w: Words) -> tuple[str, ...]:
     """The conditions whose duration later turns weigh: those true now, and those held so far whose truth is unknown now."""
     held = w.seen.held
+    found = [SILENT] if w.seen.server.running and not w.serves else []
     if isinstance(w.seen.quorum, Unknown):
-        return tuple(name for name in held if name != NO_QUORUM and not name.startswith(TOO_FEW))
-    found = []
+        return (*found, *(name for name in held if name not in (NO_QUORUM, SILENT) and not name.startswith(TOO_FEW)))
     if w.quorum is None:
         readable = not isinstance(w.seen.reports, Unknown) and w.group is not None
-        found = [NO_QUORUM]
+        found += [NO_QUORUM]
         if w.record is not None and readable:
             found += [too_few_at(w.record.revision)] if w.too_few else []
         else:
             found += [name for name in held if name.startswith(TOO_FEW)]
     elif waits_alone(w):
-        found = [ALONE]
+        found += [ALONE]
     if w.record is None or w.group is None or not w.group.lists_me:
         return (*found, *(name for name in held if name.startswith(absent(""))))
     # One that EC2 still lists as terminated counts too: it forgets such an instance later, and then nothing must begin anew.
@@ -273,16 +273,28 @@ def row_5(w: Words) -> bool:
 
 def then_5(w: Words) -> Decision:
     assert w.own_server is not None
-    age, disk = w.seen.server.age, w.seen.disk
-    if age <= w.patience:
+    disk = w.seen.disk
+    if not hung(w):
         return say(Action.WAIT, f"waiting: server {w.own_server.id} runs but does not serve yet")
-    text = f"server {w.own_server.id} has run {age:.0f} s without serving while a quorum does"
+    text = f"server {w.own_server.id} has run {silence(w):.0f} s without serving while a quorum does"
     if disk.state is DiskState.DATA and (w.of_generation or w.record is None):
         return say(Action.RESTART, f"{text}: restarted")
     if disk.state is DiskState.UNKNOWN or w.record is None:
         held = f"{disk.state}{f' ({disk.why})' if disk.why else ''}"
         return say(Action.WAIT, f"waiting: {text}; its disk is {held}, the record {why(w.seen.record)}")
     return say(Action.REJOIN, f"{text}, and its disk is {disk.state}: it joins again")
+
+
+def hung(w: Words) -> bool:
+    """The own server runs, and has not served for longer than a start may take; each time longer. One that has run for days and
+    misses an answer is not."""
+    return w.seen.server.running and not w.serves and silence(w) > w.patience
+
+
+def silence(w: Words) -> float:
+    """Seconds for which the own server is known to run without serving."""
+    held = w.seen.held.get(SILENT)
+    return min(w.seen.server.age, held.seconds) if held is not None else 0.0
 
 
 def row_6(w: Words) -> bool:
@@ -434,8 +446,8 @@ def then_8(w: Words) -> Decision:
         old = "" if disk.state is DiskState.EMPTY or w.of_generation else f"; {what_is_archived(w)} is archived first"
         return say(Action.JOIN, f"joining the ensemble led by server {w.quorum.leader}{old}")
     if not w.in_step(w.seen.me.address):
-        if server.age > w.patience and not w.serves:
-            return say(Action.JOIN, f"server {w.own_id} has run {server.age:.0f} s without following: set up again and restarted")
+        if hung(w):
+            return say(Action.JOIN, f"server {w.own_id} has run {silence(w):.0f} s without following: set up again and restarted")
         return say(Action.WAIT, f"waiting: server {w.own_id} takes over the data from server {w.quorum.leader}")
     if waits_alone(w) and not patience_over(w):
         return say(
@@ -511,7 +523,7 @@ def row_9(w: Words) -> bool:
 
 def stuck(w: Words) -> bool:
     """The server runs, and neither it nor any other has led for longer than a start may take; each time longer."""
-    return not w.serves and w.seen.server.age > w.patience and lasting(w, NO_QUORUM, w.patience)
+    return hung(w) and lasting(w, NO_QUORUM, w.patience)
 
 
 def named(w: Words) -> bool:
@@ -540,9 +552,9 @@ def then_9(w: Words) -> Decision:
     aside = data is not None and data.pending is not None and pending_is_lost(w)
     moved = "; a pending configuration that cannot be decided is moved aside" if aside else ""
     if w.seen.server.running:
-        return say(
-            Action.RESTART, f"server {w.own_id} has run {w.seen.server.age:.0f} s without a quorum: restarted{moved}"
-        )._replace(aside=aside)
+        return say(Action.RESTART, f"server {w.own_id} has run {silence(w):.0f} s without a quorum: restarted{moved}")._replace(
+            aside=aside
+        )
     held = (
         f"its data up to {data.zxid:#x}"
         if data is not None and w.seen.disk.state is DiskState.DATA

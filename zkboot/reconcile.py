@@ -74,6 +74,8 @@ def look(world: World, settings: Settings, notes: Notes) -> tuple[Seen, Decision
     seen = found.observation
     decision = decide(seen)
     note(world, settings, notes, decision)
+    if decision.action is not Action.HEALTHY:
+        notes.state["healthy"] = False
     if Words(seen).serves:
         notes.state["restarts"] = 0
     notes.save()
@@ -104,7 +106,9 @@ def carry_out(world: World, settings: Settings, notes: Notes, found: Seen, decis
     sentence = act(Act(world, settings, seen, words, found.etag, decision, lambda text: say(told._replace(sentence=text))))
     if hook := hook_to_keep(settings, words, decision):
         with step("heartbeat"):
-            world.group.heartbeat(hook)
+            kept = learn(lambda: world.group.heartbeat(hook))
+        if isinstance(kept, Unknown):  # what was done is done, and said
+            sentence = f"{sentence}; the hook {hook} could not be kept waiting: {kept.why}"
     if decision.action is Action.HEALTHY:
         report_membership(world, settings, seen, words)
         settle_light(notes, words)
@@ -133,7 +137,8 @@ def hook_to_keep(settings: Settings, words: Words, decision: Decision) -> str:
 
 
 def settle_light(notes: Notes, words: Words) -> None:
-    """What lets the next turns end without asking AWS."""
+    """What lets the next turns end without asking AWS. They time nothing, and so follow one that left nothing to be timed."""
+    notes.state["healthy"] = True
     record, own, group = words.record, words.own_server, words.group
     if record is None or own is None or record.state is not State.CREATED:
         return

@@ -97,8 +97,8 @@ def read_reports(store: Store, cluster: str) -> dict[str, Report]:
 def report_etags(store: Store, cluster: str) -> dict[str, str]:
     """The ETag of every report by instance id, of one listing."""
     prefix = report_key(cluster, "").removesuffix(".json")
-    listed = {entry.key.removeprefix(prefix): entry.etag for entry in store.list(prefix)}
-    return {name.removesuffix(".json"): etag for name, etag in listed.items() if name.endswith(".json")}
+    listed = (entry for entry in store.list(prefix) if entry.key.endswith(".json"))
+    return {entry.key[len(prefix) : -len(".json")]: entry.etag for entry in listed}
 
 
 def write_report(store: Store, cluster: str, report: Report) -> Report:

@@ -28,6 +28,7 @@ from zkboot.model import (
 NO_QUORUM = "no quorum"
 TOO_FEW = "too few voters"  # how the names of `too_few_at` begin
 ALONE = "one claimant alone"
+SILENT = "own server silent"  # it runs, and does not serve
 REGISTERED = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
 
 

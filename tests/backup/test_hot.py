@@ -14,6 +14,7 @@ from tests.integration.aws import Node, node, node_of
 from tests.integration.servers import SMALL_JVM, Machine, machines, wait_for
 from tests.lab import faults
 from zkboot import backups, cli, steps
+from zkboot.backup import manifest as manifests
 from zkboot.backup import turn
 from zkboot.backup.lease import Held
 from zkboot.backup.manifest import name_of
@@ -322,6 +323,18 @@ def test_the_timer_makes_one_when_it_is_due_and_this_node_is_to(place: Place, en
     off = Place(aws, ensemble[1], interval=0)
     off.scheduled()
     assert off.said == ["no backup: backup.interval is 0, which switches them off"]
+
+
+def test_the_first_backup_of_a_generation_is_due_at_once(place: Place, ensemble: list[Machine]) -> None:
+    write(ensemble[0])
+    place.scheduled()
+    older = place.newest()
+    place.put(older.name + ".manifest.json", manifests.to_json(older._replace(generation=older.generation - 1)))
+    write(ensemble[0])
+    place.scheduled()
+    assert place.said[-1].startswith("verified ") and place.newest().generation == older.generation
+    place.scheduled()
+    assert place.said[-1] == "no backup is due: the next one in 24 h"
 
 
 def test_without_a_quorum_a_person_still_gets_one(place: Place, ensemble: list[Machine]) -> None:

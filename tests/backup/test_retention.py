@@ -40,7 +40,7 @@ class Shelf:
         self.admin = aws.region.client("s3")
         self.said: list[str] = []
         server: Any = None  # no server, disk or group is asked
-        self.world = World(aws.store, server, aws.metadata, server, server, NodeClock())
+        self.world = World(aws.store, server, aws.metadata, server, server, NodeClock(), server)
         for key in self.keys():
             self.admin.delete_object(Bucket=BUCKET, Key=PREFIX + key)
 

@@ -62,6 +62,12 @@ UNTOLD = {
     "unpack": "killed in tests/scenarios/test_restore.py",
     "give up": "killed in tests/scenarios/test_restore.py",
     "last backup": "killed nowhere yet",
+    "stop server": "met in tests/backup/test_cold.py",
+    "start server": "met in tests/backup/test_cold.py",
+    "start scratch server": "met in tests/backup/test_drill.py",
+    "write manifest of copy": "met in tests/backup/test_copies.py",
+    "mark drilled": "killed nowhere yet",
+    "delete": "killed nowhere yet",
     "keep place": "the shipper of logs: killed in tests/integration/test_logs_ship.py",
     "claim adopted": "EC2 does not list a member's instance when `adopt` writes the record: the lab's lists each at once",
 }

@@ -12,6 +12,7 @@ import pytest
 
 from zkboot.model import Change, Configuration, Identity, Mode, Role, Server
 from zkboot.settings_keys import Aws, Node, Settings, Timing, Zookeeper
+from zkboot.world import DiskApi, ServerApi
 from zkboot.zookeeper import zoo_cfg
 from zkboot.zookeeper.disk import NodeDisk
 from zkboot.zookeeper.server import NodeServer
@@ -37,8 +38,52 @@ def new_address() -> str:
     return f"127.{1 + os.getpid() // 250 % 63}.{os.getpid() % 250}.{next(_numbers)}"
 
 
-class Machine:
-    """One machine's folders, disk and server."""
+class Member:
+    """A machine's disk and server, and what tests do with them."""
+
+    number: int
+    address: str
+    disk: DiskApi
+    server: ServerApi
+
+    def line(self, role: Role = Role.PARTICIPANT) -> Server:
+        return Server(self.number, self.address, role)
+
+    def start(self, aside: bool = False) -> None:
+        self.disk.prepare_start(zoo_cfg.super_digest(PASSWORD), aside)
+        self.server.start()
+
+    def create(self, identity: Identity = IDENTITY) -> None:
+        """This machine as the seed of a first creation, until it leads."""
+        self.disk.build_empty(identity, self.number, Configuration(0, (self.line(),)), 0)
+        self.disk.fence()
+        self.start()
+        self.wait_for(Mode.LEADER)
+
+    def follow(self, members: Configuration, identity: Identity = IDENTITY) -> None:
+        """This machine as a joiner beside those members, until it follows."""
+        self.disk.build_joiner(identity, self.number, members._replace(servers=(*members.servers, self.line(Role.OBSERVER))))
+        self.start()
+        self.wait_for(Mode.FOLLOWER)
+
+    def join(self, through: "Member", role: Role = Role.PARTICIPANT, leaving: tuple[int, ...] = ()) -> Configuration:
+        """Follow, then be let in through that server."""
+        now = through.server.view(through.address).configuration
+        self.follow(now)
+        return through.server.reconfigure(through.address, PASSWORD, Change((self.line(role),), leaving, now.version))
+
+    def wait_for(self, *modes: Mode) -> Mode:
+        return self.wait(f"server {self.number} to be {' or '.join(modes)}", lambda: m if (m := self.mode()) in modes else None)
+
+    def mode(self) -> Mode:
+        return self.server.process().mode
+
+    def wait(self, what: str, ask: Callable[[], T | None]) -> T:
+        return wait_for(what, ask)
+
+
+class Machine(Member):
+    """One machine with real servers, and its folders."""
 
     def __init__(self, root: Path, number: int, client_timeout: float = 15, **zookeeper: object) -> None:
         home = zookeeper_home()
@@ -80,38 +125,6 @@ class Machine:
     @property
     def conf(self) -> Path:
         return Path(self.settings.node.conf_dir)
-
-    def line(self, role: Role = Role.PARTICIPANT) -> Server:
-        return Server(self.number, self.address, role)
-
-    def start(self) -> None:
-        self.disk.prepare_start(zoo_cfg.super_digest(PASSWORD), aside=False)
-        self.server.start()
-
-    def create(self, identity: Identity = IDENTITY) -> None:
-        """This machine as the seed of a first creation, until it leads."""
-        self.disk.build_empty(identity, self.number, Configuration(0, (self.line(),)), 0)
-        self.disk.fence()
-        self.start()
-        self.wait_for(Mode.LEADER)
-
-    def follow(self, members: Configuration, identity: Identity = IDENTITY) -> None:
-        """This machine as a joiner beside those members, until it follows."""
-        self.disk.build_joiner(identity, self.number, members._replace(servers=(*members.servers, self.line(Role.OBSERVER))))
-        self.start()
-        self.wait_for(Mode.FOLLOWER)
-
-    def join(self, through: "Machine", role: Role = Role.PARTICIPANT, leaving: tuple[int, ...] = ()) -> Configuration:
-        """Follow, then be let in through that server."""
-        now = through.server.view(through.address).configuration
-        self.follow(now)
-        return through.server.reconfigure(through.address, PASSWORD, Change((self.line(role),), leaving, now.version))
-
-    def wait_for(self, *modes: Mode) -> Mode:
-        return wait_for(f"server {self.number} to be {' or '.join(modes)}", lambda: m if (m := self.mode()) in modes else None)
-
-    def mode(self) -> Mode:
-        return self.server.process().mode
 
     def kill(self) -> None:
         """KILL, as a power cut does."""

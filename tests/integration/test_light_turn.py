@@ -91,7 +91,7 @@ class Node:
         (root / "data/myid").write_text("1")
         self.leave("data/zkboot.json", schema=1, cluster_id="c", generation=1, server_id=1, seeded=True)
         clock = NodeClock()
-        notes = {"created": 1, "generation": 1, "let_in": True, "server_id": 1, "address": self.address}
+        notes = {"created": 1, "generation": 1, "let_in": True, "healthy": True, "server_id": 1, "address": self.address}
         self.leave("state/state.json", boot=clock.boot_id(), audited=clock.monotonic(), **notes)
 
     def leave(self, name: str, **content: object) -> None:

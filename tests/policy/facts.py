@@ -25,7 +25,7 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import absent, too_few_at
+from zkboot.words import SILENT, absent, too_few_at
 
 
 class Facts:
@@ -100,6 +100,16 @@ class Facts:
     @cached_property
     def serving(self) -> bool:
         return self.seen.server.running and self.seen.server.mode is not Mode.NONE
+
+    @cached_property
+    def silence(self) -> float:
+        """Seconds for which the own server has been found running without serving, again and again."""
+        held = self.seen.held.get(SILENT)
+        return min(self.seen.server.age, held.seconds if held else 0.0)
+
+    @cached_property
+    def hung(self) -> bool:
+        return self.running and not self.serving and self.silence > self.seen.limits.start
 
     def line(self, configuration: Configuration | None) -> Server | None:
         """This node in a configuration, by id and address."""

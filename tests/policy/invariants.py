@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tests.policy.facts import Facts, rank
 from zkboot.model import Action, Decision, DiskState, Holds, State, Unknown
 from zkboot.policy import ACCEPTED
-from zkboot.words import NO_QUORUM, TOO_FEW, too_few_at
+from zkboot.words import NO_QUORUM, SILENT, TOO_FEW, too_few_at
 
 Holding = Callable[[Facts, Decision], bool]
 
@@ -209,8 +209,8 @@ def a_lost_record_starts_nothing(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.RESTART)
 def only_a_server_that_had_its_time_is_restarted(f: Facts, d: Decision) -> bool:
-    """A server is restarted only when it runs without serving for longer than a start may take."""
-    return f.running and not f.serving and f.seen.server.age > f.seen.limits.start
+    """A server is restarted only when it has run without serving, in turn after turn, for longer than a start may take."""
+    return f.hung
 
 
 @invariant(Action.START)
@@ -418,6 +418,12 @@ def the_clock_of_grace_runs_only_while_too_few_remain(f: Facts, d: Decision) -> 
         assert f.record is not None
         due = [] if f.enough else [too_few_at(f.record.revision)]
     return [name for name in d.noted if name.startswith(TOO_FEW)] == (due if f.seen.quorum is None else [])
+
+
+@invariant()
+def silence_is_timed(f: Facts, d: Decision) -> bool:
+    """`own server silent` is noted exactly when it runs and does not serve."""
+    return (SILENT in d.noted) == (f.running and not f.serving)
 
 
 @invariant()

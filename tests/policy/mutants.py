@@ -295,6 +295,7 @@ HAND_MADE: tuple[Mutant, ...] = (
     helper("a seed builds from anything", "buildable", always),
     helper("a launched instance is never let in", "launching", nothing),
     helper("dead voters leave whenever they can", "tolerance", lambda serving, voters: -voters),
+    helper("a server's age is how long it does not serve", "silence", lambda w: w.seen.server.age),
     helper("nothing is noted", "noted", lambda w: ()),
     row_is("no grace", 18, lambda w: bool(policy.silent(w))),
     row_is("no reports awaited", 18, lambda w: w.found_too_few is None or w.found_too_few.seconds <= w.seen.limits.staleness),

@@ -46,7 +46,7 @@ def a_hung_member_is_restarted(f: Facts, d: Decision) -> bool:
     restarted."""
     held = f.seen.held.get(NO_QUORUM)
     alone = held is not None and held.seconds > f.seen.limits.start
-    hung = f.running and not f.serving and f.seen.server.age > f.seen.limits.start and (f.quorum is not None or alone)
+    hung = f.hung and (f.quorum is not None or alone)
     if not hung or not undisturbed(f) or isinstance(f.seen.quorum, Unknown):
         return True
     if f.quorum is not None:
@@ -201,8 +201,7 @@ def a_newcomer_comes_in(f: Facts, d: Decision) -> bool:
     if not ready:
         return d.action is Action.JOIN
     if f.seen.me.address not in f.quorum.synced:
-        hung = not f.serving and f.seen.server.age > f.seen.limits.start
-        return d.action is (Action.JOIN if hung else Action.WAIT)
+        return d.action is (Action.JOIN if f.hung else Action.WAIT)
     shadow = [
         s
         for s in f.quorum.configuration.servers

@@ -104,7 +104,7 @@ def a_report_that_is_no_longer_true_is_replaced(f: Facts, d: Decision) -> bool:
         return d.action is Action.WITHDRAW
     joining = f.own is not None and f.own.holds is Holds.JOINING and not f.fenced_creation
     over = joining and long_without(f) and not f.beside_seed and not (f.is_seed and not f.record.started)
-    starts = continues(f) and (not f.running or (not f.serving and f.seen.server.age > f.seen.limits.start))
+    starts = continues(f) and (not f.running or f.hung)
     return not over or starts or d.action is Action.REPORT or d.action in (Action.START, Action.RESTART)
 
 
@@ -122,7 +122,7 @@ def judged_too_few(f: Facts) -> bool:
         return False
     assert f.record is not None
     seeding = f.record.state is not State.CREATED and f.is_seed and not f.record.started
-    restarts = continues(f) and (not f.running or (not f.serving and f.seen.server.age > f.seen.limits.start))
+    restarts = continues(f) and (not f.running or f.hung)
     reporting = (f.own is not None and f.own.holds is Holds.JOINING) or (f.promised and f.holds_data)
     return f.grace_over and all(f.has_spoken(i) for i in f.living) and not seeding and not restarts and not reporting
 

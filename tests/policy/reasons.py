@@ -97,7 +97,7 @@ def a_server_is_named(f: Facts, d: Decision) -> bool:
 @invariant(Action.RESTART)
 def a_restart_names_the_time(f: Facts, d: Decision) -> bool:
     """A restart says for how long the server ran without serving."""
-    return f"{f.seen.server.age:.0f} s" in d.reason
+    return f"{f.silence:.0f} s" in d.reason
 
 
 @invariant(Action.RESEED)

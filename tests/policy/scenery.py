@@ -38,7 +38,7 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import ALONE, NO_QUORUM, absent, too_few_at
+from zkboot.words import ALONE, NO_QUORUM, SILENT, absent, too_few_at
 
 CLUSTER, FOREIGN_CLUSTER = "cluster-of-ours", "cluster-of-others"
 SCOPE = Scope("1", "eu-west-1", "vpc-1", "keepers")
@@ -349,9 +349,18 @@ PROCESSES = {
     "stopped": Process(),
     "young": Process(True, 10.0, Mode.NONE),
     "old": Process(True, 1_000.0, Mode.NONE),
+    "old, silent a moment": Process(True, 1_000.0, Mode.NONE),
     "follows": Process(True, 10.0, Mode.FOLLOWER),
     "leads": Process(True, 10.0, Mode.LEADER),
 }
+
+
+def silence_of(server: str) -> dict[str, Held]:
+    """For how long the own server runs without serving."""
+    process = PROCESSES[server]
+    if not process.running or process.mode is not Mode.NONE:
+        return {}
+    return {SILENT: Held(PATIENCE["short"] if server == "old, silent a moment" else process.age, FOUND)}
 
 
 def observe(s: Situation) -> Observation:
@@ -369,7 +378,7 @@ def observe_alone(s: Alone) -> Observation:
         for r in (report_of(i, says, s.configuration) for i, says in ((1, s.own), (2, s.other[1]), (3, s.third[1])))
         if r
     }
-    held = {NO_QUORUM: Held(PATIENCE[s.no_quorum], FOUND)}
+    held = {NO_QUORUM: Held(PATIENCE[s.no_quorum], FOUND), **silence_of(s.server)}
     if s.too_few == "long, before a raise":
         held[too_few_at(REVISION - 1)] = Held(PATIENCE["long"], FOUND)
     elif s.too_few != "no":
@@ -454,5 +463,5 @@ def observe_among(s: Among) -> Observation:
             synced=frozenset(synced),
             proved=s.proved,
         ),
-        held={ALONE: Held(PATIENCE[s.alone], FOUND)} if s.alone != "no" else {},
+        held=({ALONE: Held(PATIENCE[s.alone], FOUND)} if s.alone != "no" else {}) | silence_of(s.server),
     )

@@ -289,7 +289,7 @@ NODES: tuple[dict[str, Any], ...] = (
 def among_own_side(record: str) -> Iterator[Among]:
     """The own side complete, against each kind of ensemble."""
     reports = (("nothing", False), ("nothing", True), ("empty", True), ("joining", False), ("joining", True), ("data", False))
-    for (own, promise), disk, server, place in product(reports, DISKS, SERVERS, PLACES):
+    for (own, promise), disk, server, place in product(reports, DISKS, (*SERVERS, "old, silent a moment"), PLACES):
         if promise and server != "stopped":
             continue
         side = {"own": own, "promise": promise, "disk": disk, "server": server, "place": place}
@@ -428,7 +428,7 @@ def draws(random: Random) -> Iterator[Alone]:
             configuration=random.choice(configurations),
             own=random.choice(OWN_REPORTS),
             promise=random.random() < 0.2,
-            server=random.choice(("stopped", "stopped", "young", "old", "follows")),
+            server=random.choice(("stopped", "stopped", "young", "old", "old, silent a moment", "follows")),
             archive=random.random() < 0.2,
             taken=random.choice(("no", "no", "no", "yes", "unknown")),
             group=random.choice(("known", "known", "known", "unknown", "does not list me")),

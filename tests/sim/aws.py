@@ -23,6 +23,7 @@ class Bucket:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._objects: dict[str, tuple[bytes, str, float]] = {}
+        self._listed: dict[str, tuple[Listed, ...]] = {}  # by prefix, as long as nothing is written
         self._secrets: dict[str, str] = {}
         self.wrote: Callable[[str, bytes], None] = lambda key, body: None
 
@@ -36,11 +37,16 @@ class Bucket:
             raise Stale(f"{key}: precondition failed")
         etag = f'"{hashlib.md5(body).hexdigest()}"'
         self._objects[key] = (body, etag, float(math.floor(self._now())))
+        self._listed.clear()
         self.wrote(key, body)
         return etag
 
     def list(self, prefix: str) -> tuple[Listed, ...]:
-        return tuple(Listed(k, e, m) for k, (_, e, m) in sorted(self._objects.items()) if k.startswith(prefix))
+        found = self._listed.get(prefix)
+        if found is None:
+            found = tuple(Listed(k, e, m) for k, (_, e, m) in sorted(self._objects.items()) if k.startswith(prefix))
+            self._listed[prefix] = found
+        return found
 
     def secret(self, name: str) -> str | None:
         return self._secrets.get(name)
@@ -90,19 +96,19 @@ class Fleet:
     def in_group(self) -> list[Machine]:
         return [m for m in self.machines.values() if m.lifecycle]
 
-    def counted(self) -> list[Machine]:
-        return [m for m in self.in_group() if not m.lifecycle.startswith("Terminating")]
-
     def work(self) -> None:
         """One pass of the group's own controller."""
         if self.frozen:
             return
+        counted = []
         for machine in self.in_group():
             if machine.state == "terminated":
                 machine.lifecycle = ""
-            elif machine.lifecycle == "Pending":
+                continue
+            if machine.lifecycle == "Pending":
                 machine.lifecycle, machine.state = "Pending:Wait", "running"
-        counted = self.counted()
+            if not machine.lifecycle.startswith("Terminating"):
+                counted.append(machine)
         if len(counted) < self.desired:
             self._launch()
         elif len(counted) > self.desired:

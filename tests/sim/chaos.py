@@ -29,6 +29,8 @@ PARTS = (
     "slow",
     "unknown to EC2",
     "reused addresses",
+    "two versions",
+    "late disks",
     "backups",
 )
 
@@ -65,6 +67,10 @@ class Chaos:
         sim.fleet.reuse = bool(reused) and "reused addresses" not in self.left_out
         if unknown and "unknown to EC2" not in self.left_out:
             sim.fleet.delay = lambda: sim.random.random() * unknown
+        versions, late = choice((False, False, False, True)), choice((False, False, False, True))
+        self.faults.two_versions = versions and "two versions" not in self.left_out
+        self.faults.late_disks = late and "late disks" not in self.left_out
+        sim.arrived = self.faults.mixed
         if self.seed % BACKED_UP == 0 and "backups" not in self.left_out:
             backups.keep(sim, random.Random(f"backups {self.seed}"))
         if choice((True, True, False)):
@@ -86,9 +92,11 @@ class Chaos:
         sim.islands = {}
         sim.fleet.desired = sim.fleet.desired or 1
         self.faults.timely()
+        sim.arrived = self.faults.newer
         for node in sim.living():
             sim.interrupt(node)
             node.aws = node.files.mounted = True
+            self.faults.newer(node)
             sim.boot(node)
         self.withdraw()
 
@@ -105,9 +113,11 @@ def run(seed: int, left_out: frozenset[str] = frozenset()) -> Outcome:
     """Play one schedule to its end."""
     sim = Simulation(seed, max_voters=random.Random(seed).choice((3, 5, 5)))
     chaos = Chaos(sim, seed, left_out)
+    sim.ledger.final = True
     try:
         chaos.play()
-        chaos.quiet()
+        if not sim.over:
+            chaos.quiet()
         began = sim.now
         sim.run(1)
         settled = sim.run(QUIET, lambda: sim.settled() or sim.halted_rightly())
@@ -133,7 +143,8 @@ def run(seed: int, left_out: frozenset[str] = frozenset()) -> Outcome:
 
 
 def shrunk(seed: int) -> Iterator[tuple[frozenset[str], Outcome]]:
-    """Ever smaller schedules that still fail: one part after the other is left out for good where the failure stays."""
+    """Ever smaller schedules that still fail, each with all that is left out of it: one part after the other is left out for good
+    where a failure stays."""
     left_out: frozenset[str] = frozenset()
     smaller = True
     while smaller:

@@ -1,16 +1,17 @@
 """Simulated time and the turns' interleaving, wholly decided by one seed.
 
-A turn runs in its node's own thread, but only while it holds the baton: the scheduler hands it over and waits for it to come
-back, so exactly one thread ever runs. At a *point* (each protocol call, before and after each named step, inside the disk's
-compound operations) the turn gives the baton back where the schedule wants another to go first, or ends where the schedule
-kills it.
+A turn is a greenlet of its own: it runs until it ends or stands still, so exactly one ever runs. At a *point* (each protocol
+call, before and after each named step, inside the disk's compound operations) the turn stands still where the schedule wants
+another to go first, or ends where the schedule kills it.
 """
 
 import heapq
 import itertools
 import random
-import threading
 from collections.abc import Callable
+from contextlib import suppress
+
+from greenlet import getcurrent, greenlet
 
 
 class Killed(BaseException):
@@ -18,66 +19,54 @@ class Killed(BaseException):
 
 
 class Fiber:
-    """One thread that runs jobs one after the other, each only while it holds the baton."""
+    """Runs one job after the other, each of which can stand still in the middle while others go on."""
 
     def __init__(self) -> None:
-        self._mine, self._back = threading.Lock(), threading.Lock()
-        self._mine.acquire()
-        self._back.acquire()
+        self._greenlet = greenlet(self._serve)
         self._job: Callable[[], None] | None = None
-        self._over = False
-        self._error: BaseException | None = None
-        self.busy = False
         self.killed = False
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        return self._job is not None
 
     def begin(self, job: Callable[[], None]) -> None:
         """Run the job until it pauses or ends."""
-        assert not self.busy
-        self._job, self.busy, self.killed = job, True, False
+        assert self._job is None
+        self._job, self.killed = job, False
         self.resume()
 
     def resume(self) -> None:
-        self._mine.release()
-        self._back.acquire()
-        if self._error is not None:
-            raise self._error
+        """Let the job go on until it pauses again or ends. A mistake of the simulation's own is raised from here."""
+        self._greenlet.parent = getcurrent()
+        self._greenlet.switch()
 
     def pause(self) -> None:
-        """Called by the job: give the baton back until resumed."""
-        self._back.release()
-        self._mine.acquire()
+        """Called by the job: stand still until resumed."""
+        self._hand_back()
         if self.killed:
             raise Killed
 
     def kill(self) -> None:
-        """End a paused job at the point where it stands."""
+        """End a job that stands still at the point where it stands."""
         if self.busy:
             self.killed = True
             self.resume()
 
     def close(self) -> None:
         self.kill()
-        self._over = True
-        self._mine.release()
-        self._thread.join()
+        self._greenlet.throw()
+
+    def _hand_back(self) -> None:
+        assert self._greenlet.parent is not None
+        self._greenlet.parent.switch()
 
     def _serve(self) -> None:
-        while True:
-            self._mine.acquire()
-            if self._over:
-                return
-            assert self._job is not None
-            try:
+        while self._job is not None:
+            with suppress(Killed):
                 self._job()
-            except Killed:
-                pass
-            except BaseException as error:
-                self._error = error  # a mistake of the simulation's own: raised where the baton goes back to
-            finally:
-                self.busy = False
-                self._back.release()
+            self._job = None
+            self._hand_back()
 
 
 class Scheduler:

@@ -4,7 +4,8 @@ What is kept: votes by (epoch, zxid, id) over the voters of each server's own co
 empty disk without the marker votes for nobody and is nobody's voter, yet follows an elected leader; a looking server takes over
 any newer configuration that reaches it; a new leader commits its pending configuration; version 0 becomes the leader's first
 zxid; a start deletes the pending file and keeps it in memory; who is not in its own file exits; a server left out follows
-without a vote; a reconfiguration is a compare-and-set on the version, refused without a quorum of the new voters in step; a
+without a vote; a reconfiguration is a compare-and-set on the version, refused without a quorum of the new voters in step, of
+whom an observer is none, and which hears of the change only when it is committed; a
 write counts when a majority of the voters of the committed configuration, and of a pending one, has it on disk; a
 leader cut off goes on saying `leader` for the staleness window.
 
@@ -13,11 +14,12 @@ the leader's whole log; a follower that misses a transaction is cut off and has 
 stale leader can still be read.
 """
 
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import lru_cache
+from operator import attrgetter
 
+from tests.sim.engine import Scheduler
 from tests.sim.files import Files, Transaction
 from zkboot.model import Change, Configuration, Identity, Mode, Role
 from zkboot.words import majority
@@ -26,6 +28,7 @@ EPOCH_BITS = 32
 
 
 Key = tuple[int, str]  # id and address
+BY_ADDRESS = attrgetter("address")
 
 
 @lru_cache(4096)
@@ -46,14 +49,17 @@ class Process:
     """One running server. `address` and `files` are its node's."""
 
     def __init__(self, name: str, address: str, files: Files, now: float) -> None:
-        assert files.generation is not None and files.committed is not None
+        assert files.server_id is not None and files.committed is not None
         self.name, self.address, self.files = name, address, files
-        self.id = files.generation.server_id
+        self.id = files.server_id
         self.key: Key = (self.id, address)
         self.started = now
         self.ready = now + 0.4
         self.state = State.STARTING
+        self.alive = True
         self.pending = files.next if files.next and files.next.version > files.committed.version else None
+        self._seen: tuple[Configuration | None, Configuration | None] = (None, None)
+        self._electorates: tuple[tuple[frozenset[Key], int], ...] = ()
         files.next = None
         if files.log is None and files.marked:
             files.log = []
@@ -81,14 +87,23 @@ class Process:
         newer = self.pending is not None and self.pending.version > self.committed.version
         return (self.committed, self.pending) if newer and self.pending else (self.committed,)
 
+    @property
+    def electorates(self) -> tuple[tuple[frozenset[Key], int], ...]:
+        """The voters of each of these, and how many of them are a majority."""
+        committed, pending = self.files.committed, self.pending
+        if self._seen[0] is not committed or self._seen[1] is not pending:
+            self._seen, self._electorates = (committed, pending), tuple(map(voters_of, self.views))
+        return self._electorates
+
     def counts(self, other: "Process") -> bool:
         """Whether that server is a voter in a configuration of this one, by id and address."""
-        return any(other.key in voters_of(c)[0] for c in self.views)
+        key = other.key
+        return any(key in voters for voters, _ in self.electorates)
 
-    def enough(self, others: set["Process"]) -> bool:
+    def enough(self, others: Iterable["Process"]) -> bool:
         """A majority of the voters of each own configuration is among them."""
         keys = {other.key for other in others}
-        return all(len(voters & keys) >= most for voters, most in map(voters_of, self.views))
+        return all(len(voters & keys) >= most for voters, most in self.electorates)
 
     def is_voter(self) -> bool:
         own = self.committed.server(self.id)
@@ -119,10 +134,10 @@ class Lost(Exception):
 class Ensemble:
     """All servers that run, by address. `reach(a, b)` is the network between two addresses."""
 
-    def __init__(self, rng: random.Random, now: Callable[[], float], stale: float, reach: Callable[[str, str], bool]) -> None:
-        self._random, self._now, self._stale, self._reach = rng, now, stale, reach
+    def __init__(self, scheduler: Scheduler, stale: float, reach: Callable[[str, str], bool]) -> None:
+        self._scheduler, self._stale, self._reach = scheduler, stale, reach
         self.processes: dict[str, Process] = {}
-        self._sorted: list[Process] = []
+        self.running: list[Process] = []  # by address; a list that stays as it is while it is gone through
         self._silent: set[Process] = set()  # ended without a word: no connection was reset
         self.tell: Callable[[str], None] = lambda text: None
         self.committing: Callable[[], None] = lambda: None  # a reconfiguration is acknowledged, its commit not yet sent
@@ -134,28 +149,30 @@ class Ensemble:
     def start(self, name: str, address: str, files: Files) -> None:
         if address in self.processes:
             return
-        made, committed = files.generation, files.committed
-        if not files.mounted or files.damaged or made is None or committed is None:
+        own, committed = files.server_id, files.committed
+        if not files.mounted or files.damaged or own is None or committed is None:
             self.tell(f"{name}: server exits: no usable disk")
             return
-        if committed.server(made.server_id) is None:
-            self.tell(f"{name}: server exits: my id {made.server_id} is not in the peer list")
+        if committed.server(own) is None:
+            self.tell(f"{name}: server exits: my id {own} is not in the peer list")
             files.next = None
             return
-        self.processes[address] = Process(name, address, files, self._now())
-        self._sorted = [self.processes[a] for a in sorted(self.processes)]
+        self.processes[address] = Process(name, address, files, self._scheduler.now)
+        self.running = [self.processes[a] for a in sorted(self.processes)]
 
     def end(self, address: str, silent: bool) -> None:
         """The process ends; `silent` as by a power cut, so that its peers only notice by and by."""
         process = self.processes.pop(address, None)
-        self._sorted = [p for p in self._sorted if p is not process]
+        if process:
+            process.alive = False
+        self.running = [p for p in self.running if p is not process]
         if process and silent:
             self._silent.add(process)
 
     def mode(self, process: Process) -> Mode:
         if process.state is State.LEADING:
             return Mode.LEADER
-        if process.state is State.FOLLOWING and process.synced_at <= self._now():
+        if self.in_step(process):
             own = process.committed.server(process.id)
             return Mode.OBSERVER if own is not None and own.role is Role.OBSERVER else Mode.FOLLOWER
         return Mode.NONE
@@ -164,64 +181,59 @@ class Ensemble:
         return {f for f in leader.heard if self.in_step(f) and leader.counts(f)}
 
     def in_step(self, process: Process) -> bool:
-        return process.state is State.FOLLOWING and process.synced_at <= self._now() and process.files.log is not None
+        return process.state is State.FOLLOWING and process.synced_at <= self._scheduler.now and process.files.log is not None
 
     # --- one moment
 
     def tick(self) -> None:
-        now = self._now()
-        for process in self._running():
+        now, running = self._scheduler.now, self.running
+        for process in running:
             if process.state is State.STARTING and process.ready <= now:
                 process.state = State.LOOKING
-        self._take_over()
-        for process in self._running():
+        for process in running:
+            if process.state is State.FOLLOWING and process.files.log is None:
+                self._take_over(process)
+        for process in running:
             if process.state is State.LEADING:
                 self._lead(process)
-        for process in self._running():
+        for process in running:
             if process.state is State.FOLLOWING:
                 self._follow(process)
-        if not any(p.state is State.LOOKING for p in self._sorted):
+        if not [p for p in running if p.state is State.LOOKING]:
             return
         self._gossip()
-        for process in self._running():
+        for process in running:
             if process.state is State.LOOKING:
                 self._find_leader(process)
         self._elect()
 
-    def _running(self) -> list[Process]:
-        """By address; a list that stays as it is while it is gone through."""
-        return self._sorted
-
-    def _alive(self, process: Process) -> bool:
-        return self.processes.get(process.address) is process
-
     def _connected(self, a: Process, b: Process) -> bool:
-        return self._alive(a) and self._alive(b) and self._reach(a.address, b.address)
+        return a.alive and b.alive and self._reach(a.address, b.address)
 
     def _lead(self, leader: Process) -> None:
-        now = self._now()
+        now = self._scheduler.now
         for follower, at in list(leader.heard.items()):
             follows = follower.state is State.FOLLOWING and follower.leader is leader
             if self._connected(leader, follower) and follows:
                 leader.heard[follower] = now
-            elif (self._alive(follower) and not follows) or self._said_goodbye(follower) or now - at > self._stale:
+            elif (follower.alive and not follows) or self._said_goodbye(follower) or now - at > self._stale:
                 del leader.heard[follower]
         if not leader.enough({leader, *leader.heard}):
             self.tell(f"{leader.name}: server {leader.id} stops leading: its followers are gone")
             self._look(leader)
 
     def _said_goodbye(self, process: Process) -> bool:
-        return not self._alive(process) and process not in self._silent
+        return not process.alive and process not in self._silent
 
     def _follow(self, follower: Process) -> None:
-        leader, now = follower.leader, self._now()
+        leader, now = follower.leader, self._scheduler.now
         assert leader is not None
         if self._connected(follower, leader) and leader.state is State.LEADING and follower in leader.heard:
             follower.heard[leader] = now
             if follower.behind and follower.files.log is not None:
                 self._copy(leader, follower)
             follower.behind = False
-        elif (self._alive(leader) and (leader.state is not State.LEADING or follower not in leader.heard)) or (
+        elif (leader.alive and (leader.state is not State.LEADING or follower not in leader.heard)) or (
             self._said_goodbye(leader) or now - follower.heard.get(leader, 0.0) > self._stale
         ):
             self._look(follower)
@@ -229,15 +241,14 @@ class Ensemble:
     def _look(self, process: Process) -> None:
         process.state, process.leader, process.heard, process.behind = State.LOOKING, None, {}, False
 
-    def _take_over(self) -> None:
-        """Joiners whose copy is complete hold the leader's data."""
-        for follower in self._running():
-            leader = follower.leader
-            if follower.state is State.FOLLOWING and follower.files.log is None and follower.synced_at <= self._now():
-                if leader is not None and self._connected(follower, leader):
-                    self._copy(leader, follower)
-                else:
-                    self._look(follower)
+    def _take_over(self, joiner: Process) -> None:
+        """A joiner whose copy is complete holds the leader's data."""
+        if joiner.synced_at > self._scheduler.now:
+            return
+        if joiner.leader is not None and self._connected(joiner, joiner.leader):
+            self._copy(joiner.leader, joiner)
+        else:
+            self._look(joiner)
 
     def _copy(self, leader: Process, follower: Process) -> None:
         files = follower.files
@@ -253,10 +264,10 @@ class Ensemble:
         changed = True
         while changed:
             changed = False
-            for looking in self._running():
+            for looking in self.running:
                 if looking.state is not State.LOOKING:
                     continue
-                for other in self._running():
+                for other in self.running:
                     heard = looking.counts(other) or (other.state is State.LOOKING and other.counts(looking))
                     if (
                         heard
@@ -270,26 +281,26 @@ class Ensemble:
 
     def _find_leader(self, looking: Process) -> None:
         """Follow a leader that a majority of the own configurations' voters follow."""
-        for leader in self._running():
+        for leader in self.running:
             if leader.state is not State.LEADING or not looking.counts(leader) or not self._connected(looking, leader):
                 continue
-            there = {leader} | {f for f in self._running() if f.leader is leader and self._connected(looking, f)}
+            there = {leader} | {f for f in self.running if f.leader is leader and self._connected(looking, f)}
             if not looking.enough(there):
                 continue
             if looking.files.accepted_epoch > leader.files.current_epoch:
                 continue  # "Leaders epoch ... less than accepted epoch"
             looking.state, looking.leader = State.FOLLOWING, leader
-            looking.heard = {leader: self._now()}
-            leader.heard[looking] = self._now()
+            looking.heard = {leader: self._scheduler.now}
+            leader.heard[looking] = self._scheduler.now
             if looking.files.log is None:
-                looking.synced_at = self._now() + self._random.random() * self.slow
+                looking.synced_at = self._scheduler.now + self._scheduler.random.random() * self.slow
             else:
-                looking.synced_at = self._now()
+                looking.synced_at = self._scheduler.now
                 self._copy(leader, looking)
             return
 
     def _elect(self) -> None:
-        looking = [p for p in self._running() if p.state is State.LOOKING and p.files.log is not None]
+        looking = [p for p in self.running if p.state is State.LOOKING and p.files.log is not None]
         candidates = sorted((p for p in looking if p.is_voter()), key=lambda p: p.rank, reverse=True)
         for best in candidates:
             if best.state is not State.LOOKING or self._outvoted(best, candidates):
@@ -313,7 +324,7 @@ class Ensemble:
         )
 
     def _lead_off(self, leader: Process, group: set[Process]) -> None:
-        now = self._now()
+        now = self._scheduler.now
         epoch = max(p.files.accepted_epoch for p in group) + 1
         leader.files.accepted_epoch = leader.files.current_epoch = epoch
         new = leader.views[-1]
@@ -333,13 +344,13 @@ class Ensemble:
     # --- writes
 
     def can_acknowledge(self, leader: Process) -> bool:
-        return leader.enough({leader, *self._receivers(leader)})
+        return leader.enough((leader, *self._receivers(leader)))
 
     def _receivers(self, leader: Process) -> list[Process]:
         found = [
-            f for f in leader.heard if f.leader is leader and self.in_step(f) and self._connected(leader, f) and not f.behind
+            f for f in leader.heard if f.leader is leader and not f.behind and self.in_step(f) and self._connected(leader, f)
         ]
-        return sorted(found, key=lambda p: p.address)
+        return sorted(found, key=BY_ADDRESS)
 
     def write(self, leader: Process, what: int | Identity) -> int | None:
         """The transaction's zxid when it was acknowledged, None when it was not (it may lie on some disks all the same)."""
@@ -362,7 +373,7 @@ class Ensemble:
         for follower in leader.heard:
             follower.behind |= not self._connected(leader, follower)
         for follower in self._receivers(leader):
-            if self._random.random() < self.drop:
+            if self._scheduler.random.random() < self.drop:
                 del leader.heard[follower]
                 self._look(follower)
             else:
@@ -370,7 +381,10 @@ class Ensemble:
         return got
 
     def identity(self, process: Process) -> Identity | None:
-        return next((t.what for t in reversed(process.files.log or []) if isinstance(t.what, Identity)), None)
+        for transaction in reversed(process.files.log or []):
+            if type(transaction.what) is Identity:
+                return transaction.what
+        return None
 
     # --- reconfiguration
 
@@ -389,18 +403,21 @@ class Ensemble:
             raise Refused("a reconfiguration is in progress")
         if change.version != leader.committed.version:
             raise Refused(f"the version is {leader.committed.version:#x}")
+        observers = {(o.id, o.address) for o in leader.committed.observers}  # they neither count as in step nor acknowledge
         ids = {s.id for s in change.joining} | set(change.leaving)
         servers = [s for s in leader.committed.servers if s.id not in ids] + list(change.joining)
         leader.counter += 1
         new = Configuration((leader.files.current_epoch << EPOCH_BITS) + leader.counter, tuple(sorted(servers)))
         voters, most = voters_of(new)
-        if not voters or len(voters & {p.key for p in (leader, *self._receivers(leader))}) < most:
+        in_step = {p.key for p in (leader, *self._receivers(leader))} - observers
+        if not voters or len(voters & in_step) < most:
             leader.counter -= 1
             raise Refused("no quorum of the new voters is in step")
         got = {leader} if unheard else {leader, *self._reached(leader)}
-        for process in sorted(got, key=lambda p: p.address):
+        voting = [p for p in sorted(got, key=BY_ADDRESS) if p.key not in observers]
+        for process in voting:
             process.propose(new)
-        if not leader.enough(got):
+        if not leader.enough(voting):
             self.tell(f"{leader.name}: server {leader.id} stops leading: the reconfiguration found no majority")
             self._look(leader)
             raise Lost
@@ -416,5 +433,5 @@ class Ensemble:
             for process in list(leader.heard):
                 self._look(process)
             self._look(leader)
-        if gone or not self._alive(through) or through.state is State.LOOKING:
+        if gone or not through.alive or through.state is State.LOOKING:
             raise Lost

@@ -6,8 +6,10 @@ from functools import partial
 
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation
-from zkboot import commands
+from zkboot import commands, documents
 from zkboot.reconcile import silence
+
+NEWER = documents.SCHEMA + 1  # what the older of two versions does not understand
 
 
 class Faults:
@@ -16,6 +18,7 @@ class Faults:
     def __init__(self, sim: Simulation, seed: int) -> None:
         self.sim, self.seed = sim, seed
         self.random = random.Random(f"chaos {seed}")
+        self.two_versions = self.late_disks = False
 
     @property
     def kinds(self) -> dict[Callable[[], object], int]:
@@ -34,6 +37,7 @@ class Faults:
             self.person: 2,
             self.lag: 2,
             self.jump: 1,
+            self.upgrade: 3 if self.two_versions else 0,
         }
 
     def strike(self, few: bool) -> None:
@@ -50,6 +54,27 @@ class Faults:
 
     def for_a_while(self, end: Callable[[], None]) -> None:
         self.sim.after(self.random.choice((1.0, 8.0, 30.0)), end)
+
+    def mixed(self, node: Node) -> None:
+        """A new instance whose zkboot may be of another version, and whose disk may be late."""
+        draw = self.sim.random.random()
+        if draw < 0.5:
+            self.newer(node)
+        if self.late_disks and draw * 2 % 1 < 0.3:
+            node.tell("its data volume is not mounted yet")
+            node.files.mounted = False
+            self.sim.after(2.0 + 20 * draw, partial(setattr, node.files, "mounted", True))
+
+    def upgrade(self) -> None:
+        """Some nodes get the newer zkboot."""
+        for node in self.some():
+            self.newer(node)
+
+    def newer(self, node: Node) -> None:
+        """In a schedule of two versions, that node's zkboot is the newer one from now on."""
+        if self.two_versions and node.schema != NEWER:
+            node.schema = NEWER
+            node.tell("its zkboot is the newer one from now on")
 
     def power_cut(self) -> list[Node]:
         nodes = self.some()
@@ -142,9 +167,14 @@ class Faults:
         if not nodes:
             return
         node, live = self.random.choice(nodes), self.random.choice((False, True))
-        command = self.random.choice(("reseed", "reseed", "create", "abort"))
+        command = self.random.choice(("reseed", "reseed", "create", "abort", "adopt"))
         if command == "abort":
             self.sim.command(node, "abort", lambda: commands.abort(node.world, self.sim.settings))
+            return
+        if command == "adopt":
+            through = self.random.choice(nodes).address
+            typed = partial(commands.adopt_live, node.world, self.sim.settings, silence, through)
+            self.sim.command(node, f"adopt --through {through}", typed)
             return
         self.sim.command(
             node,

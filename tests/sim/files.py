@@ -8,7 +8,7 @@ data is whole or damaged, never torn; one folder holds snapshots and logs; a cop
 from collections.abc import Callable
 from typing import NamedTuple
 
-from zkboot.errors import UnknownFact
+from zkboot.errors import UnknownFact, ZkbootError
 from zkboot.model import Archive, Configuration, Data, Disk, DiskState, Identity
 
 
@@ -38,7 +38,7 @@ class Generation(NamedTuple):
     fenced: bool
 
 
-ON_VOLUME = ("log", "current_epoch", "accepted_epoch", "marked", "damaged", "generation", "archived", "archives")
+ON_VOLUME = ("log", "current_epoch", "accepted_epoch", "marked", "damaged", "generation", "built_as", "archived", "archives")
 
 
 class Files:
@@ -62,6 +62,7 @@ class Files:
         self.marked = False
         self.damaged = False
         self.generation: Generation | None = None
+        self.built_as: int | None = None  # the server id that others gave it, before zkboot took it in
         self.archived = 0
         self.archives: list[Kept] = []
 
@@ -79,6 +80,10 @@ class Files:
         for name, value in held.items():
             setattr(self, name, value)
         return True
+
+    @property
+    def server_id(self) -> int | None:
+        return self.generation.server_id if self.generation else self.built_as
 
     @property
     def zxid(self) -> int:
@@ -160,7 +165,13 @@ class NodeDisk:
         f.current_epoch, f.accepted_epoch = kept.about.current_epoch, kept.accepted_epoch
 
     def adopt(self, identity: Identity, server_id: int, configuration: Configuration) -> None:
-        raise AssertionError("a person's command, which no turn gives")
+        f = self._mounted()
+        if not f.loadable or (f.generation is not None and f.generation.identity != identity):
+            raise ZkbootError("the disk cannot be taken in")
+        self._point("take in")
+        f.committed = configuration
+        self._point("take in 2")
+        f.generation = Generation(identity, server_id, seeded=False, fenced=False)
 
     def build_empty(self, identity: Identity, server_id: int, configuration: Configuration, epoch: int) -> None:
         f = self._mounted()

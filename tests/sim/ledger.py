@@ -33,6 +33,7 @@ class Ledger:
         self.acknowledged: dict[int, Write] = {}
         self.excused: set[int] = set()
         self.found: list[str] = []
+        self.final = False  # the first of these ends the schedule
         self.records: list[Record] = []
         self.seen_zxid = 0  # the highest that a client was answered with
         self._number = 0
@@ -41,6 +42,7 @@ class Ledger:
         if text not in self.found:
             self.found.append(text)
             self._sim.tell(f"VIOLATION: {text}")
+            self._sim.over |= self.final
 
     @property
     def record(self) -> Record | None:

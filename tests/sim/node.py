@@ -13,7 +13,7 @@ from tests.sim.backups import NodeBackups
 from tests.sim.engine import Fiber, Killed
 from tests.sim.ensemble import Lost, Process, Refused, State
 from tests.sim.files import Files, NodeDisk
-from zkboot import model
+from zkboot import documents, model
 from zkboot.errors import Stale, UnknownFact
 from zkboot.model import Change, Configuration, Identity, Me, Mode, Scope
 from zkboot.reconcile import Turn
@@ -38,11 +38,13 @@ class Node:
         self.boots = 0
         self.due = 0  # of the wakes asked for only the latest counts
         self.commanded = False  # its turn belongs to a person's command
+        self.schema = documents.SCHEMA  # of the newest documents that its zkboot understands, and of those that it writes
         self.skew = 0.0  # its clock's error
         self.booted = 0.0
         self.last: Turn | None = None
         self.last_at = 0.0
         self.said = ""
+        self.pause = 0.0  # until its next turn, while it says the same
         self.disk = NodeDisk(self.files, machine.address, self.point)
         self.link = Link(self)
         self.backups = NodeBackups(self, self.link.asked)
@@ -62,7 +64,7 @@ class Node:
     def point(self, name: str) -> None:
         """Where the schedule may interfere with this node's turn."""
         sim = self.sim
-        if sim.current is self and (sim.odds or sim.script):
+        if (sim.odds or sim.script) and sim.current is self:
             sim.interfere(self, name)
 
     def tell(self, text: str) -> None:
@@ -76,10 +78,11 @@ class Link:
         self._node, self._sim = node, node.sim
 
     def asked(self, name: str) -> None:
-        self._node.point(name)
-        if not self._node.aws:
+        node = self._node
+        node.point(name)
+        if not node.aws:
             raise UnknownFact(f"{name}: timeout")
-        if self._sim.chance("throttle"):
+        if self._sim.odds and self._sim.chance("throttle"):
             raise UnknownFact(f"{name}: throttled")
 
     def _answer(self, name: str) -> None:

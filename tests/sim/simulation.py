@@ -12,7 +12,7 @@ from tests.sim.ensemble import Ensemble, Process, State
 from tests.sim.ledger import Ledger
 from tests.sim.node import Node
 from tests.sim.quick import Quick
-from zkboot import reconcile, settings, steps
+from zkboot import documents, reconcile, settings, steps
 from zkboot.errors import Stale, ZkbootError
 from zkboot.model import Action, Mode
 from zkboot.words import target
@@ -29,6 +29,7 @@ SPEED = {
 REST = 6.0  # seconds from a healthy node's turn to its next
 AFTER_A_CHANGE = 0.3
 PAUSES = {Action.HEALTHY: REST, Action.WAIT: 0.8, Action.HALT: 1.0}
+AGAIN, LONGEST = 1.5, 2.5  # a node that waits as before looks so much later each time, at most so many seconds
 STALE_SHARE = 0.95  # a server's staleness, as a share of what zkboot allows for
 
 
@@ -53,9 +54,10 @@ class Simulation(Scheduler):
         self.settings: Any = loaded(tuple((names | SPEED | dict(given or {})).items()))
         self.bucket = Bucket(lambda: self.now)
         self.fleet = Fleet(lambda: self.now, self._launched, self._ended)
-        self.ensemble = Ensemble(self.random, lambda: self.now, self.settings.staleness * STALE_SHARE, self.reach)
+        self.ensemble = Ensemble(self, self.settings.staleness * STALE_SHARE, self.reach)
         self.ensemble.tell = self.tell
         self.nodes: dict[str, Node] = {}
+        self.arrived: Callable[[Node], None] = lambda node: None
         self.islands: dict[str, int] = {}  # address -> island; those on one island reach each other
         self.current: Node | None = None
         self.script: Callable[[Node, str], None] | None = None
@@ -75,6 +77,7 @@ class Simulation(Scheduler):
     def _launched(self, machine: Machine) -> None:
         self.nodes[machine.id] = node = Node(self, machine)
         node.tell("launched")
+        self.arrived(node)
         self.after(0.5 + self.random.random(), lambda: self.boot(node))
 
     def _ended(self, machine: Machine) -> None:
@@ -110,9 +113,12 @@ class Simulation(Scheduler):
 
     def _hand(self, node: Node, job: Any) -> None:
         before, self.current = self.current, node
+        schema, documents.SCHEMA = documents.SCHEMA, node.schema
         steps.hook = lambda when, name: node.point(f"{when} {name}")
-        job()
-        self.current = before
+        try:
+            job()
+        finally:
+            self.current, documents.SCHEMA = before, schema
 
     def _turn(self, node: Node, boots: int) -> None:
         began = self.now
@@ -127,10 +133,13 @@ class Simulation(Scheduler):
             self.wake_again(node, boots, REST)
             return
         node.last, node.last_at = made, began
+        pause = PAUSES.get(made.decision.action, AFTER_A_CHANGE)
         if made.sentence != node.said:
-            node.said = made.sentence
+            node.said, node.pause = made.sentence, pause
             node.tell(f"[{made.decision.row}] {made.sentence}")
-        self.wake_again(node, boots, PAUSES.get(made.decision.action, AFTER_A_CHANGE))
+        elif pause < LONGEST and not self.script:
+            pause = node.pause = min(node.pause * AGAIN, LONGEST)
+        self.wake_again(node, boots, pause)
 
     def command(self, node: Node, name: str, effect: Callable[[], object]) -> None:
         """A person types that command on that node, and waits for a turn that runs."""
@@ -214,7 +223,7 @@ class Simulation(Scheduler):
 
         def land() -> None:
             try:
-                self.bucket.put(key, body, match)
+                self._hand(node, lambda: self.bucket.put(key, body, match))
                 node.tell(f"its write of {key} lands")
             except Stale:
                 node.tell(f"its write of {key} comes too late")
@@ -231,9 +240,7 @@ class Simulation(Scheduler):
 
     def leader(self) -> Process | None:
         """The server that can acknowledge writes now."""
-        found = [
-            p for _, p in sorted(self.ensemble.processes.items()) if p.state is State.LEADING and self.ensemble.can_acknowledge(p)
-        ]
+        found = [p for p in self.ensemble.running if p.state is State.LEADING and self.ensemble.can_acknowledge(p)]
         if len(found) > 1:
             self.ledger.broken(f"two leaders acknowledge writes: {', '.join(p.name for p in found)}")
         return found[0] if found else None
@@ -241,8 +248,11 @@ class Simulation(Scheduler):
     def settled(self) -> bool:
         """The group is whole and each node has lately said that it is healthy, with as many voters as wanted."""
         machines = self.fleet.in_group()
-        if len(machines) != self.fleet.desired or any(m.lifecycle != "InService" for m in machines):
+        if len(machines) != self.fleet.desired:
             return False
+        for machine in machines:
+            if machine.lifecycle != "InService" or not self._healthy(self.nodes[machine.id]):
+                return False
         if not machines:
             return True
         leader = self.leader()
@@ -250,17 +260,15 @@ class Simulation(Scheduler):
             return False
         wanted = target(self.fleet.desired, self.settings.ensemble.max_voters)
         servers = leader.committed.servers
-        return (
-            len(leader.committed.voters) == wanted
-            and {s.address for s in servers} == {m.address for m in machines}
-            and all(self._healthy(self.nodes[m.id]) for m in machines)
-        )
+        return len(leader.committed.voters) == wanted and {s.address for s in servers} == {m.address for m in machines}
 
     def _healthy(self, node: Node) -> bool:
-        process, last = node.process(), node.last
-        if not node.up or process is None or self.ensemble.mode(process) is Mode.NONE or last is None:
+        last, process = node.last, node.process()
+        if last is None or last.decision.action is not Action.HEALTHY or not node.up:
             return False
-        return last.decision.action is Action.HEALTHY and node.last_at > max(node.booted, self.now - 4 * REST)
+        if process is None or self.ensemble.mode(process) is Mode.NONE:
+            return False
+        return node.last_at > max(node.booted, self.now - 4 * REST)
 
     def halted_rightly(self) -> bool:
         """All that live have halted, and no living disk holds data that could be served."""

@@ -7,6 +7,7 @@ from tests.sim.backups import allow
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation, Violation
 from zkboot import commands
+from zkboot.model import Configuration, Server
 from zkboot.reconcile import silence
 
 PATIENCE = 240.0
@@ -121,6 +122,34 @@ def commanded(sim: Simulation, command: str) -> None:
     assert sim.ledger.record is not None and sim.ledger.record.generation == 2
 
 
+def adopt(sim: Simulation) -> None:
+    """Three servers that others built serve; a person stops one after the other and types `zkboot adopt` on it, again where that
+    was cut short."""
+    scale(sim, 3)
+    sim.run(10.0, lambda: len(sim.nodes) == 3)
+    sim.fleet.frozen = True
+    nodes = list(sim.nodes.values())
+    lines = tuple(Server(number, node.address) for number, node in enumerate(nodes, 1))
+    for number, node in enumerate(nodes, 1):
+        node.files.log, node.files.built_as, node.files.committed = [], number, Configuration(0, lines)
+        sim.ensemble.start(node.id, node.address, node.files)
+    sim.run(10.0, lambda: sim.leader() is not None and all(node.said for node in nodes))
+    for node in nodes:
+        through = next(n for n in nodes if n is not node)
+        sim.ensemble.end(node.address, silent=False)
+        typed = partial(commands.adopt_live, node.world, sim.settings, silence, through.address)
+        for _ in range(6):
+            for other in nodes:
+                if other is not node and other.up and other.files.generation is None:
+                    sim.ensemble.start(other.id, other.address, other.files)
+            if not node.said.startswith("healthy"):
+                sim.command(node, f"adopt --through {through.address}", typed)
+                sim.run(40.0, lambda node=node: node.said.startswith("healthy"))  # type: ignore[misc]
+    sim.fleet.frozen = False
+    settle(sim)
+    assert sim.ledger.record is not None and sim.ledger.record.generation == 1
+
+
 def all_wiped_with_a_backup(sim: Simulation) -> None:
     """Row 20: no survivor, and a backup that may be restored unasked."""
     backed_up(sim, 3)
@@ -218,5 +247,6 @@ STORIES: dict[str, Callable[[Simulation], None]] = {
     "the newest backup is damaged": damaged_backup,
     "a person restores what serves": restored,
     "a person reseeds what serves": partial(commanded, command="reseed"),
+    "a person adopts what others built": adopt,
     "a person creates in place of what serves": partial(commanded, command="create"),
 }

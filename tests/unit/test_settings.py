@@ -52,7 +52,7 @@ def test_the_least_settings_are_the_cluster_and_its_bucket() -> None:
     assert loaded.zookeeper.jvm_flags == ()
     assert (loaded.backup.bucket, loaded.backup.prefix) == ("demo-bucket", "backups/demo/")
     assert loaded.staleness == 14.0
-    assert loaded.limits() == Limits()
+    assert loaded.limits() == Limits(backups=True)
 
 
 def test_a_file_gives_every_type(write) -> None:
@@ -81,7 +81,7 @@ def test_a_file_gives_every_type(write) -> None:
         "metricsProvider.httpPort": 7000,
         "admin.commandURL": "/commands",
     }
-    assert loaded.limits() == Limits(max_voters=3, id_offset=100, staleness=3.5)
+    assert loaded.limits() == Limits(max_voters=3, id_offset=100, staleness=3.5, backups=True)
 
 
 def test_all_problems_are_named_at_once_with_file_line_and_key(write) -> None:

@@ -70,8 +70,8 @@ def test_bytes_after_the_end_are_damage(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tree", [b"t", b"tree" * 700_000])
 def test_a_snapshot_tells_the_end_of_its_fuzzy_range(tmp_path: Path, version: str, tree: bytes) -> None:
     path = write_snapshot(tmp_path, E1 + 5, E1 + 9, tree, version)
-    end = E1 + 5 if version == "3.4" else E1 + 9
-    assert formats.read_snapshot(str(path)) == formats.Snapshot(E1 + 5, end, path.stat().st_size)
+    end, digest = (E1 + 5, None) if version == "3.4" else (E1 + 9, (E1 + 9, 2, 99))
+    assert formats.read_snapshot(str(path)) == formats.Snapshot(E1 + 5, end, path.stat().st_size, digest)
     compressed = path.with_name(path.name + ".gz")
     compressed.write_bytes(gzip.compress(path.read_bytes()))
     assert formats.read_snapshot(str(compressed))[:2] == (E1 + 5, end)
