@@ -15,8 +15,8 @@ from tests.chaos.play import Lab, play
 
 CHOICE = (
     Cell("majority", "power", "under writes"),
-    Cell("leader", "process killed", "joining"),
-    Cell("follower", "partitioned", "leaving"),
+    pytest.param(Cell("leader", "process killed", "joining"), marks=pytest.mark.long),
+    pytest.param(Cell("follower", "partitioned", "leaving"), marks=pytest.mark.long),
 )
 
 

@@ -11,7 +11,7 @@ from tests.lab.region import Region
 from tests.scenarios.stage import Stage
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def stage() -> Iterator[Stage]:
     stage = Stage()
     yield stage
