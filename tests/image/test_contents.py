@@ -34,6 +34,7 @@ COPIES = {
     "zkboot-drill.service": "etc/systemd/system/zkboot-drill.service",
     "zkboot-drill.timer": "etc/systemd/system/zkboot-drill.timer",
     "zkboot-recover.timer": "etc/systemd/system/zkboot-recover.timer",
+    "zkboot-logs.service": "etc/systemd/system/zkboot-logs.service",
     "zkboot-volume.service": "etc/systemd/system/zkboot-volume.service",
     "zkboot-volume": "usr/local/sbin/zkboot-volume",
     "volume.rules": "etc/udev/rules.d/90-zkboot-volume.rules",
