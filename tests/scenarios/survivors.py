@@ -83,7 +83,7 @@ def written(zk: Group) -> set[str]:
     serving = zk.wait_until(lambda: [m for m in zk.living if m.answer()], "a member serves", LONG)
     with ensemble.client(serving[0].address) as session:
         session.create(f"{ROOT}/looked-", sequence=True, makepath=True)
-        return set(session.get_children(ROOT))
+        return {name for name in session.get_children(ROOT) if not name.startswith("looked-")}
 
 
 def acknowledged_by(file: Path) -> set[int]:
