@@ -127,14 +127,15 @@ def ended(machine: Machine) -> Iterator[None]:
 
 
 def test_the_newest_is_the_last_verified_of_this_cluster(place: Place, other: Other) -> None:
-    """What was never verified, is damaged, cannot be read or is another's is passed over."""
+    """What was never verified, is damaged, cannot be read, has lost its archive or is another's is passed over."""
     manifest = place.newest()
     fields = json.loads(place.get(manifest.name + MANIFEST))
     later = {
-        "20300101T000000Z": {MANIFEST: {}},
-        "20300101T000001Z": {MANIFEST: {"cluster_id": "another"}, VERIFIED: {}},
-        "20300101T000002Z": {MANIFEST: {}, VERIFIED: {}, DAMAGED: {}},
-        "20300101T000003Z": {MANIFEST: {"files": []}, VERIFIED: {}},
+        "20300101T000000Z": {ARCHIVE: {}, MANIFEST: {}},
+        "20300101T000001Z": {ARCHIVE: {}, MANIFEST: {"cluster_id": "another"}, VERIFIED: {}},
+        "20300101T000002Z": {ARCHIVE: {}, MANIFEST: {}, VERIFIED: {}, DAMAGED: {}},
+        "20300101T000003Z": {ARCHIVE: {}, MANIFEST: {"files": []}, VERIFIED: {}},
+        "20300101T000004Z": {MANIFEST: {}, VERIFIED: {}},
     }
     for name, objects in later.items():
         for ending, change in objects.items():
