@@ -313,7 +313,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(3, a_survivor_with_a_later_epoch_leads_alone_and_the_old_follow, long=True),
     Scenario(3, members_come_change_and_go),
     Scenario(3, what_is_refused),
-    Scenario(3, a_leader_takes_itself_out),
+    Scenario(3, a_leader_takes_itself_out, long=True),
     Scenario(2, a_joiner_not_let_in_does_not_start_again, long=True),
     Scenario(2, a_proposal_unheard_decides_over_starts),
     Scenario(4, an_older_configuration_gives_way),
