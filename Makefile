@@ -49,8 +49,8 @@ ami-check: venv zookeeper ## Build this checkout's image in the lab, boot three,
 	@$(RUN) tests.lab.full run --only kill,reboot
 
 .PHONY: test
-test: lint zookeeper ## Everything: lint, then all tests; ARGS="-n 2" runs two at a time, ARGS="-k name" some
-	@$(RUN) pytest tests $(ARGS)
+test: lint zookeeper ## Everything: lint, then all tests, two at a time; ARGS="-k name" goes to pytest, ARGS="-n 0" one at a time
+	@$(RUN) pytest tests -n 2 $(ARGS)
 
 .PHONY: test-long
 test-long: venv zookeeper ## What make test leaves out for its time: every case on real servers, hours; ARGS="-k name" goes to pytest

@@ -34,7 +34,7 @@ from zkboot.model import (
     Server,
     State,
 )
-from zkboot.world import Clock, DiskApi, GroupApi, Peer, ServerApi, Store, Stored, View, World
+from zkboot.world import BackupsApi, Clock, DiskApi, GroupApi, Peer, ServerApi, Store, Stored, View, World
 
 IDENTITY = Identity("0" * 32, 1)
 VOTERS = 5
@@ -172,7 +172,7 @@ class Ensemble:
         asked, members = Asked(self.node), Members(self.configuration, serves)
         store, group = cast(Store, asked), cast(GroupApi, asked)
         server, disk, clock = cast(ServerApi, members), cast(DiskApi, members), cast(Clock, StillClock())
-        return World(store, group, self.node.metadata, server, disk, clock), asked
+        return World(store, group, self.node.metadata, server, disk, clock, cast(BackupsApi, asked)), asked
 
 
 @contextmanager
