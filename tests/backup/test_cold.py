@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.backup.bucket import MANIFEST, names, prefix
 from tests.lab import processes
 from tests.lab.group import Group
 from tests.lab.ledger import Ledger
 from tests.lab.region import BUCKET, Region
 
-MANIFEST = ".manifest.json"
 COLD = ("--set", "backup.mode=cold")
 
 
@@ -22,14 +22,6 @@ def zk() -> Iterator[Group]:
         group = region.group(size=3)
         group.wait_serving(3)
         yield group
-
-
-def prefix(zk: Group) -> str:
-    return f"backups/{zk.plan.cluster}/"
-
-
-def names(zk: Group, ending: str = MANIFEST) -> set[str]:
-    return {key.removeprefix(prefix(zk)).removesuffix(ending) for key in zk.region.objects(prefix(zk)) if key.endswith(ending)}
 
 
 def manifest(zk: Group, name: str) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.backup.bucket import MANIFEST, names, prefix
 from tests.lab.group import DEADLINE, Group
 from tests.lab.ledger import Ledger
 from tests.lab.region import BUCKET, Region
@@ -21,7 +22,6 @@ STEPS = [
     for name in re.findall(r'step\("([^"]+)"\)', Path(module.__file__).read_text())
     if name not in ("abort upload", "mark current", "mark damaged")  # of the stories below
 ]
-MANIFEST = ".manifest.json"
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,6 @@ def zk() -> Iterator[Group]:
         group = region.group(size=3)
         group.wait_serving(3)
         yield group
-
-
-def prefix(zk: Group) -> str:
-    return f"backups/{zk.plan.cluster}/"
-
-
-def names(zk: Group, ending: str = MANIFEST) -> set[str]:
-    return {key.removeprefix(prefix(zk)).removesuffix(ending) for key in zk.region.objects(prefix(zk)) if key.endswith(ending)}
 
 
 def unfinished(zk: Group) -> list[Any]:

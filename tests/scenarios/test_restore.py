@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from kazoo.client import KazooClient
 
+from tests.backup.bucket import MANIFEST, names, prefix
 from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.lab.region import BUCKET, Region
@@ -20,18 +21,8 @@ from tests.scenarios.survivors import archived, ensemble_of, written
 from zkboot import actions, commands
 
 CONFIRM = ("--confirm", "zk")
-MANIFEST, ARCHIVE = ".manifest.json", ".tar.gz"
+ARCHIVE = ".tar.gz"
 UNASKED = {"ensemble": {"auto_restore": 86_400}}
-
-
-def prefix(zk: Group) -> str:
-    return f"backups/{zk.plan.cluster}/"
-
-
-def names(zk: Group) -> set[str]:
-    """Of the backups."""
-    keys = zk.region.objects(prefix(zk))
-    return {key.removeprefix(prefix(zk)).removesuffix(MANIFEST) for key in keys if key.endswith(MANIFEST)}
 
 
 def backed_up(zk: Group) -> tuple[str, set[str]]:
