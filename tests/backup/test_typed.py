@@ -109,9 +109,9 @@ def test_a_terminal_sees_a_bar_and_the_line_that_stays(zk: Group) -> None:
             drawn += piece.decode()
     assert process.wait(DEADLINE) == 0, drawn
     bar, _, rest = drawn.partition(progress.CLEARED)[2].rpartition(progress.CLEARED)
-    assert re.search(r"verifying \w+ \[[#-]+\] .*/s", bar) and re.search(r"Z verified \w+ to its last record, .*/s\)", rest), (
-        drawn
-    )
+    assert re.search(r"verifying \w+ \[[#-]+\] .* of .*/s, .* left", bar) and re.search(
+        r"Z verified \w+ to its last record, .*/s\)", rest
+    ), drawn
 
 
 def test_the_older_tools_keys_reach_a_bucket_that_the_instance_role_does_not(zk: Group) -> None:
