@@ -289,22 +289,27 @@ def _loop(
     patience: Callable[[Settings], float],
 ) -> int:
     """Hold the node's lock and run one of the loop's commands, each turn's sentence said."""
-    settings = load(options.config, options.set)
+    settings, clock = load(options.config, options.set), NodeClock()
     speak = _speaker(options)
 
     quiet = getattr(options, "quiet", False)
     last: Turn | None = None
+    measured = clock.monotonic()
 
     def tell(turn: "Turn") -> None:
-        nonlocal quiet, last
+        nonlocal quiet, last, measured
         last = turn
         gc.enable()  # by now all is imported (see `__main__`)
+        # A boot may go on for long: its figures come as often as those of the turns that follow it.
+        if clock.monotonic() - measured >= settings.timing.recover_interval:
+            measured = clock.monotonic()
+            _write_figures(settings, turn)
         quiet = quiet and turn.decision.action == "healthy"
         if quiet:
             return
         speak(turn.sentence, row=turn.decision.row, action=str(turn.decision.action))
 
-    with node_lock(settings.node.state_dir, patience(settings), speak, NodeClock()):
+    with node_lock(settings.node.state_dir, patience(settings), speak, clock):
         code = command(world(settings), settings, tell)
         if last is not None:
             _write_figures(settings, last)

@@ -182,6 +182,7 @@ class Region:
             "bucket": plan.bucket,
             "cluster": plan.cluster,
             "group": plan.name,
+            "backups": f"backups/{plan.cluster}/",
         }
         iam.put_role_policy(name, "node", Template(POLICY.read_text()).substitute(words))
         iam.create_instance_profile(name, "/", [name])
