@@ -264,8 +264,8 @@ variable "settings" {
   }
 
   validation {
-    condition     = can(regex("^backups/.+/$", coalesce(try(var.settings.backup.prefix, null), local.backup_prefix)))
-    error_message = "settings.backup.prefix is \"${local.backup_prefix}\": it must begin with backups/, go on, and end with a slash, such as backups/${var.cluster}/. The bucket's lifecycle rules reach nothing else, so that they never reach the record under control/."
+    condition     = can(regex("^backups/.+/$", coalesce(try(var.settings.backup.prefix, null), "backups/orders/")))
+    error_message = "settings.backup.prefix is \"${try(var.settings.backup.prefix, "")}\": it must begin with backups/, go on, and end with a slash, such as backups/orders/. The bucket's lifecycle rules reach nothing else, so that they never reach the record under control/."
   }
 }
 
