@@ -57,7 +57,7 @@ class NodeBackups:
     def backup(self, source: str) -> Backup:
         return of_manifest(self._load(source), 0.0)
 
-    def unpack(self, source: str, name: str, identity: Identity, server_id: int, tell: Tell) -> None:
+    def unpack(self, source: str, name: str, identity: Identity, server_id: int, tell: Tell, keep: Callable[[], None]) -> None:
         settings = self._settings
         try:
             manifest = self._load(source)
@@ -66,7 +66,7 @@ class NodeBackups:
                 data, log = archives.clear(name)
                 expect_room(manifest, settings)
                 try:
-                    self._download(manifest, source, Folders(data, log), tell)
+                    self._download(manifest, source, Folders(data, log), tell, keep)
                 except BaseException as error:
                     archives.clear(name)
                     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -85,15 +85,16 @@ class NodeBackups:
         prefix, name = split(source)
         return catalogue.load(self._store, prefix, name)
 
-    def _download(self, manifest: Manifest, source: str, folders: "Folders", tell: Tell) -> None:
+    def _download(self, manifest: Manifest, source: str, folders: "Folders", tell: Tell, keep: Callable[[], None]) -> None:
         told = Told(manifest, tell)
         with Files(folders) as unpacked:
 
-            def keep(path: str, piece: bytes) -> None:
+            def store(path: str, piece: bytes) -> None:
                 unpacked.write(path, piece)
                 told.add(len(piece))
+                keep()
 
-            archive.check(manifest, self._store.read(f"{source}{ARCHIVE}"), largest(self._settings), keep)
+            archive.check(manifest, self._store.read(f"{source}{ARCHIVE}"), largest(self._settings), store)
         told.end()
 
 
