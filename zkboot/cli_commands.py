@@ -115,7 +115,7 @@ def restore(options: argparse.Namespace) -> int:
     _show_progress(options)
     asked = restores.Asked(options.name, restores.instant_of(options.before), options.adopt_cluster_id)
     chosen = restores.choose(world(settings), S3Backups(settings), settings, asked, _speaker(options))
-    _confirm(options, settings, f"stops every member and goes back to 0x{chosen.manifest.last:x}, {chosen.told}")
+    _confirm(options, settings, chosen.effect)
     return _loop(options, lambda w, s, tell: restores.restore(w, s, tell, chosen, options.replace_live), _patience)
 
 

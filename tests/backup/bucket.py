@@ -11,4 +11,8 @@ def prefix(zk: Group) -> str:
 
 def names(zk: Group, ending: str = MANIFEST) -> set[str]:
     """Of those that have an object with that ending."""
-    return {key.removeprefix(prefix(zk)).removesuffix(ending) for key in zk.region.objects(prefix(zk)) if key.endswith(ending)}
+    return {
+        key.removeprefix(prefix(zk)).removesuffix(ending)
+        for key in zk.region.objects(prefix(zk), zk.plan.bucket)
+        if key.endswith(ending)
+    }

@@ -58,9 +58,10 @@ STORIES: dict[str, Story] = {
 
 # Steps that no story here brings about yet, and where they are killed instead.
 UNTOLD = {
-    "restore": "killed in tests/scenarios/test_restore.py",
-    "unpack": "killed in tests/scenarios/test_restore.py",
-    "give up": "killed in tests/scenarios/test_restore.py",
+    "restore": "killed in tests/scenarios/test_restore_steps.py",
+    "unpack": "killed in tests/scenarios/test_restore_steps.py",
+    "begin": "killed in tests/scenarios/test_restore_elsewhere.py",
+    "give up": "killed in tests/scenarios/test_restore_steps.py",
     "last backup": "killed nowhere yet",
     "stop server": "met in tests/backup/test_cold.py",
     "start server": "met in tests/backup/test_cold.py",
