@@ -62,6 +62,7 @@ class Region:
         self.groups: dict[str, Group] = {}
         self.story: list[tuple[float, str]] = []  # (seconds since the beginning, sentence)
         self._imds: dict[str, Service] = {}
+        self.began = time.time()
         self._began = time.monotonic()
         self._stack = ExitStack()
         self._keep = False  # the machines' folders, for whoever looks into a failure
