@@ -115,7 +115,7 @@ def restore(options: argparse.Namespace) -> int:
     _show_progress(options)
     asked = restores.Asked(options.name, restores.instant_of(options.before), options.adopt_cluster_id)
     chosen = restores.choose(world(settings), S3Backups(settings), settings, asked, _speaker(options))
-    _confirm(options, settings, f"stops every member and goes back to 0x{chosen.manifest.last:x}, {chosen.told}")
+    _confirm(options, settings, chosen.effect)
     return _loop(options, lambda w, s, tell: restores.restore(w, s, tell, chosen, options.replace_live), _patience)
 
 
@@ -291,23 +291,28 @@ def _loop(
     patience: Callable[[Settings], float],
 ) -> int:
     """Hold the node's lock and run one of the loop's commands, each turn's sentence said."""
-    settings = _settings(options)
+    settings, clock = _settings(options), NodeClock()
     speak = _speaker(options)
 
     quiet = getattr(options, "quiet", False)
     last: Turn | None = None
+    measured = clock.monotonic()
     _show_progress(options)
 
     def tell(turn: "Turn") -> None:
-        nonlocal quiet, last
+        nonlocal quiet, last, measured
         last = turn
         gc.enable()  # by now all is imported (see `__main__`)
+        # A boot may go on for long: its figures come as often as those of the turns that follow it.
+        if clock.monotonic() - measured >= settings.timing.recover_interval:
+            measured = clock.monotonic()
+            _write_figures(settings, turn)
         quiet = quiet and turn.decision.action == "healthy"
         if quiet:
             return
         speak(turn.sentence, row=turn.decision.row, action=str(turn.decision.action))
 
-    with node_lock(settings.node.state_dir, patience(settings), speak, NodeClock()):
+    with node_lock(settings.node.state_dir, patience(settings), speak, clock):
         code = command(world(settings), settings, tell)
         if last is not None:
             _write_figures(settings, last)

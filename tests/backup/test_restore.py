@@ -68,7 +68,7 @@ class Other:
         self.said: list[str] = []
 
     def unpack(self, manifest: Manifest) -> None:
-        self.backups.unpack(self.settings.backup.prefix + manifest.name, NAME, NEXT, 1, self.said.append)
+        self.backups.unpack(self.settings.backup.prefix + manifest.name, NAME, NEXT, 1, self.said.append, lambda: None)
 
     def hold(self) -> tuple[object, list[str]]:
         """What the disk holds now, of its own making, and where."""

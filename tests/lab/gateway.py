@@ -61,7 +61,7 @@ class Gateway:
         except Dropped:
             drop(environ)
         start_response(answer.status, answer.headers)
-        return [answer.body]
+        return answer.pieces or [answer.body]
 
     def _answer(self, environ: dict[str, Any]) -> Answer:
         if environ["PATH_INFO"].startswith(CONTROL):

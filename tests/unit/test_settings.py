@@ -172,6 +172,7 @@ def test_an_impossible_value_is_one_problem(overrides: dict[str, str], says: str
         ({"backup__interval": "-1"}, "backup.interval: must be at least 0, not -1"),
         ({"backup__prefix": "control/demo/"}, "backup.prefix: must be"),
         ({"backup__prefix": "control"}, "backup.prefix: must be"),
+        ({"backup__prefix": "con"}, "backup.prefix: must be"),
         ({"backup__prefix": "/a/"}, "backup.prefix: must be"),
         ({"backup__bucket": "A"}, "backup.bucket: must be"),
         ({"backup__endpoint": "minio"}, "backup.endpoint: must be"),

@@ -56,7 +56,7 @@ class NodeBackups:
     def backup(self, source: str) -> Backup:
         return of_manifest(self._load(source), 0.0)
 
-    def unpack(self, source: str, name: str, identity: Identity, server_id: int, tell: Tell) -> None:
+    def unpack(self, source: str, name: str, identity: Identity, server_id: int, tell: Tell, keep: Callable[[], None]) -> None:
         settings = self._settings
         try:
             manifest = self._load(source)
@@ -65,7 +65,7 @@ class NodeBackups:
                 data, log = archives.clear(name)
                 expect_room(manifest, settings)
                 try:
-                    self._download(manifest, source, Folders(data, log), tell)
+                    self._download(manifest, source, Folders(data, log), tell, keep)
                 except BaseException as error:
                     archives.clear(name)
                     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -84,16 +84,17 @@ class NodeBackups:
         prefix, name = split(source)
         return catalogue.load(self._store, prefix, name)
 
-    def _download(self, manifest: Manifest, source: str, folders: "Folders", tell: Tell) -> None:
+    def _download(self, manifest: Manifest, source: str, folders: "Folders", tell: Tell, keep: Callable[[], None]) -> None:
         name, began = manifest.name, time.monotonic()
         tell(f"restoring {name}: an archive of {mib(manifest.size)}, {mib(manifest.bytes)} in {len(manifest.files)} files")
         with Files(folders) as unpacked, progress.shown(f"restoring {name}", manifest.bytes) as moved:
 
-            def keep(path: str, piece: bytes) -> None:
+            def store(path: str, piece: bytes) -> None:
                 unpacked.write(path, piece)
                 moved(len(piece))
+                keep()
 
-            archive.check(manifest, self._store.read(f"{source}{ARCHIVE}"), largest(self._settings), keep)
+            archive.check(manifest, self._store.read(f"{source}{ARCHIVE}"), largest(self._settings), store)
         tell(f"the backup {name} is whole: verified to 0x{manifest.last:x}, {figures(manifest, time.monotonic() - began)}")
 
 
