@@ -176,7 +176,7 @@ def _after_refusal(error: ClientError, action: str) -> str:
     if code == "NoSuchBucket":
         return "create the bucket, or correct aws.bucket"
     if code == "ResourceNotFoundException":
-        return "create the log group, or correct aws.log_group"
+        return "create the log group, or correct its name (aws.log_group; of zkboot logs: --cluster, --region, --log-group)"
     return "AWS cannot carry the call out; it is asked again"
 
 
