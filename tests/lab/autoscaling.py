@@ -77,7 +77,9 @@ class AutoScaling:
         self._versions: dict[str, int] = {}  # instance id -> the version of the launch template that it was launched from
         self._waits: dict[str, dict[str, Wait]] = {}  # instance id -> hook name -> wait
         self._used: set[str] = set()  # every address ever given
-        self._not_before: dict[tuple[str, str], float] = {}  # region and group -> no launch before (monotonic), after a failed one
+        self._not_before: dict[
+            tuple[str, str], float
+        ] = {}  # region and group -> no launch before (monotonic), after a failed one
         self._due = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._run, daemon=True)
