@@ -126,7 +126,7 @@ def report_membership(world: World, settings: Settings, seen: Observation, words
     disk, report = seen.disk, words.own_report
     if isinstance(seen.reports, Unknown) or disk.state is not DiskState.DATA or disk.data is None or words.promised:
         return
-    if report is None or report.data is None or report.data.committed != disk.data.committed:
+    if report is None or report.data is None or report.data.committed != disk.data.told.committed:
         with step("report membership"):
             put_report(world, settings, seen, words, Holds.DATA)
 

@@ -7,7 +7,7 @@ that the orders were met, that three serve and that no write is lost is seen aft
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tests.crash import commands, damage, departures
+from tests.crash import backups, commands, damage, departures
 from tests.crash.scene import Scene
 
 
@@ -50,26 +50,23 @@ STORIES: dict[str, Story] = {
     "withdraw": Story(commands.reseed_is_withdrawn, ("withdraw intent",)),
     "adopt typed": Story(commands.an_ensemble_of_others_is_adopted, ("adopt", "take in", *STARTING[1:], "prove")),
     "follow group": Story(commands.the_group_is_another, ("follow group",)),
-    "backup": Story(commands.a_backup_is_made, COPYING),
-    "unfinished backup": Story(commands.an_unfinished_backup_is_aborted, ("abort upload",)),
-    "current backup": Story(commands.a_backup_is_still_current, ("mark current",)),
-    "damaged backup": Story(commands.a_damaged_backup_is_read_back, ("mark damaged",)),
+    "backup": Story(backups.a_backup_is_made, COPYING),
+    "unfinished backup": Story(backups.an_unfinished_backup_is_aborted, ("abort upload",)),
+    "current backup": Story(backups.a_backup_is_still_current, ("mark current",)),
+    "cold backup": Story(backups.a_cold_backup_is_made, ("stop server", "start server")),
+    "damaged backup": Story(backups.a_damaged_backup_is_read_back, ("mark damaged",)),
+    "copy": Story(backups.a_backup_is_copied, ("write manifest of copy",)),
+    "delete backups": Story(backups.old_backups_are_deleted, ("delete",)),
+    "restore": Story(backups.all_disks_are_lost, ("restore", "unpack", "bring back", *SEEDING)),
+    "restore given up": Story(backups.a_backup_is_given_up, ("intend", "wake", "name seed", "give up")),
+    "drill": Story(backups.a_backup_is_drilled, ("unpack", "start scratch server", "mark verified", "mark drilled")),
+    "to zero": Story(backups.the_group_goes_to_zero_and_comes_back, ("last backup", "let go")),
+    "ship": Story(backups.the_journal_is_shipped, ("keep place",)),
 }
 
-# Steps that no story here brings about yet, and where they are killed instead.
+# Steps that no story here brings about, and why none can.
 UNTOLD = {
-    "restore": "killed in tests/scenarios/test_restore_steps.py",
-    "unpack": "killed in tests/scenarios/test_restore_steps.py",
     "begin": "killed in tests/scenarios/test_restore_elsewhere.py",
-    "give up": "killed in tests/scenarios/test_restore_steps.py",
-    "last backup": "killed nowhere yet",
-    "stop server": "met in tests/backup/test_cold.py",
-    "start server": "met in tests/backup/test_cold.py",
-    "start scratch server": "met in tests/backup/test_drill.py",
-    "write manifest of copy": "met in tests/backup/test_copies.py",
-    "mark drilled": "killed nowhere yet",
-    "delete": "killed nowhere yet",
-    "keep place": "the shipper of logs: killed in tests/integration/test_logs_ship.py",
     "claim adopted": "EC2 does not list a member's instance when `adopt` writes the record: the lab's lists each at once",
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crash.choice import ONCE
-from tests.crash.play import Case, play
+from tests.crash.play import Case, new_stage, play
 from tests.crash.steps import steps_in_code
 from tests.crash.stories import UNTOLD, told_steps
 from tests.scenarios.stage import Stage
@@ -19,7 +19,7 @@ PLAYED = ("create", "rejoin")
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    stage = Stage()
+    stage = new_stage()
     yield stage
     stage.close()
 

@@ -62,6 +62,7 @@ class Region:
         self.groups: dict[str, Group] = {}
         self.story: list[tuple[float, str]] = []  # (seconds since the beginning, sentence)
         self._imds: dict[str, Service] = {}
+        self.began = time.time()
         self._began = time.monotonic()
         self._stack = ExitStack()
         self._keep = False  # the machines' folders, for whoever looks into a failure
@@ -182,6 +183,7 @@ class Region:
             "bucket": plan.bucket,
             "cluster": plan.cluster,
             "group": plan.name,
+            "backups": f"backups/{plan.cluster}/",
         }
         iam.put_role_policy(name, "node", Template(POLICY.read_text()).substitute(words))
         iam.create_instance_profile(name, "/", [name])
