@@ -38,7 +38,7 @@ STORIES: dict[str, Story] = {
     "leave": Story(departures.the_group_takes_one, ("reconfigure", "stop", "let go")),
     "leave later": Story(departures.the_group_takes_one_that_cannot_go_yet, ("heartbeat",)),
     "rejoin": Story(damage.a_disk_is_damaged, ("prove the leader", "archive", *JOINING[:6])),
-    "empty": Story(damage.a_disk_is_damaged_while_nobody_serves, ("archive damaged", "report unknown")),
+    "empty": Story(damage.a_joiners_disk_is_damaged_while_nobody_serves, ("report unknown", "archive damaged")),
     "promise": Story(damage.an_empty_promise_is_taken_back, ("register", "report joining", "raise", "report data")),
     "hang": Story(damage.a_server_hangs, ("stop", "configure", "start")),
     "record": Story(damage.the_record_is_deleted, ("adopt",)),

@@ -41,23 +41,23 @@ class Case(Protocol):
     def name(self) -> str: ...
 
 
-O = TypeVar("O", bound=Outcome)
-C = TypeVar("C", bound=Case)
+Told = TypeVar("Told", bound=Outcome)
+Played = TypeVar("Played", bound=Case)
 
 
-class Results(Generic[O]):
+class Results(Generic[Told]):
     """The newest outcome of each case, one JSON line for each in `file`."""
 
-    def __init__(self, file: Path, of_json: Callable[[dict[str, Any]], O]) -> None:
+    def __init__(self, file: Path, of_json: Callable[[dict[str, Any]], Told]) -> None:
         self.file = file
         self._of_json = of_json
 
-    def keep(self, outcome: O) -> None:
+    def keep(self, outcome: Told) -> None:
         self.file.parent.mkdir(exist_ok=True)
         with open(self.file, "a", encoding="utf-8") as file:
             file.write(json.dumps(outcome._asdict()) + "\n")
 
-    def kept(self) -> dict[str, O]:
+    def kept(self) -> dict[str, Told]:
         """By the case's name."""
         lines = self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else ()
         return {outcome.name: outcome for outcome in (self._of_json(json.loads(line)) for line in lines)}
@@ -83,13 +83,13 @@ def parser(program: str, about: str) -> argparse.ArgumentParser:
     return found
 
 
-def chosen(cases: Iterable[C], only: str) -> list[C]:
+def chosen(cases: Iterable[Played], only: str) -> list[Played]:
     """Those whose name begins with one of the words, between which are commas; each once."""
     words = tuple(only.split(","))
     return list({case.name: case for case in cases if case.name.startswith(words)}.values())
 
 
-def play_all(console: Console, results: Results[O], cases: list[C], play: Callable[[C], O]) -> None:
+def play_all(console: Console, results: Results[Told], cases: list[Played], play: Callable[[Played], Told]) -> None:
     """What has not gone well yet, in order. Raises Stopped; what was played until then is kept."""
     left = list(unplayed(results, cases))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -108,6 +108,6 @@ def play_all(console: Console, results: Results[O], cases: list[C], play: Callab
             raise Stopped from None
 
 
-def unplayed(results: Results[O], cases: Iterable[C]) -> Iterator[C]:
+def unplayed(results: Results[Told], cases: Iterable[Played]) -> Iterator[Played]:
     known = results.kept()
     return (case for case in cases if case.name not in known or known[case.name].bad)
