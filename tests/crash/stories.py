@@ -24,7 +24,7 @@ JOINING = ("report joining", "claim", *STARTING, "set up", "reconfigure", "repor
 SEEDING = ("report joining", "build", "fence", "fence on disk", *STARTING, "prove", "set created")
 COPYING = ("lease", "begin upload", "upload part", "complete upload", "write manifest", "read back", "mark verified")
 
-STORIES: dict[str, Story] = {
+OF_THE_ENSEMBLE: dict[str, Story] = {
     "create": Story(
         departures.three_machines_are_launched,
         ("register", "create", "witness", "secret", *SEEDING, *JOINING[1:2], *JOINING[5:]),
@@ -50,6 +50,8 @@ STORIES: dict[str, Story] = {
     "withdraw": Story(commands.reseed_is_withdrawn, ("withdraw intent",)),
     "adopt typed": Story(commands.an_ensemble_of_others_is_adopted, ("adopt", "take in", *STARTING[1:], "prove")),
     "follow group": Story(commands.the_group_is_another, ("follow group",)),
+}
+OF_BACKUPS: dict[str, Story] = {
     "backup": Story(backups.a_backup_is_made, COPYING),
     "unfinished backup": Story(backups.an_unfinished_backup_is_aborted, ("abort upload",)),
     "current backup": Story(backups.a_backup_is_still_current, ("mark current",)),
@@ -63,6 +65,7 @@ STORIES: dict[str, Story] = {
     "to zero": Story(backups.the_group_goes_to_zero_and_comes_back, ("last backup", "let go")),
     "ship": Story(backups.the_journal_is_shipped, ("keep place",)),
 }
+STORIES = OF_THE_ENSEMBLE | OF_BACKUPS
 
 # Steps that no story here brings about, and why none can.
 UNTOLD = {
