@@ -6,7 +6,7 @@ from tests.crash.play import Case
 from tests.crash.scene import Order
 from tests.crash.stories import STORIES
 
-# Where a power cut is chosen, which takes longer than a kill: what counts is on this machine's own disk by then, or in its server.
+# Where a power cut is chosen, which takes longer than a kill: what counts by then is on this machine's own disk, or its server.
 POWER = ("fence on disk", "archive", "raise", "take in", "name seed", "complete upload", "start server", "bring back")
 
 

@@ -1,4 +1,4 @@
-"""The fixed choice of `make crash`: a chain of kills and power cuts in each story, so that each step of the package is met once."""
+"""The fixed choice of `make crash`: a chain of kills and power cuts in each story; each step of the package is met once."""
 
 import pytest
 
