@@ -220,7 +220,7 @@ def given_up(world: World, latest: Turn, source: str) -> str:
 def acting(world: World, settings: Settings, found: Seen) -> Act:
     """What the actions work with, for a command instead of a turn."""
     seen = found.observation
-    return Act(world, settings, seen, Words(seen), found.etag, Decision(1, Action.OBEY, ""), lambda text: None)
+    return Act(world, settings, seen, Words(seen), found.etag, Decision(1, Action.OBEY, ""), lambda text: None, lambda: None)
 
 
 def abort(world: World, settings: Settings) -> str:

@@ -72,7 +72,7 @@ class Page(HTMLParser):
         self.ids: set[str] = set()
         self.links: set[str] = set()
         self.fetched: list[str] = []
-        self.cells = 0
+        self.cells = self.rows = 0
         self.text = ""
         self.feed(text)
 
@@ -86,6 +86,8 @@ class Page(HTMLParser):
                 self.fetched.append(str(value))
             if name == "class" and str(value).startswith("cell"):
                 self.cells += 1
+            if name == "class" and value == "struck":
+                self.rows += 1
         if tag in ("script", "link", "iframe", "img"):
             self.fetched.append(tag)
 
@@ -102,6 +104,7 @@ def test_the_page_shows_every_cell_and_needs_nothing_else(tmp_path: Path) -> Non
     assert "url(" not in text and "@import" not in text and "//" not in text.replace("http://www.w3.org/2000/svg", "")
     assert len(page.ids) == len(outcomes()) and page.links - {""} <= page.ids
     assert 'it says "so" & <more>' in page.text and "because of <problem>" in page.text
+    assert page.rows == len(outcomes()), "each run's figures stand in a table"
 
 
 def test_a_run_goes_on_from_what_is_kept(tmp_path: Path) -> None:

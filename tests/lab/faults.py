@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ class Answer(NamedTuple):
     status: str  # "200 OK"
     headers: list[tuple[str, str]]
     body: bytes
+    pieces: Iterator[bytes] | None = None  # the body as it is sent, where that is not at once
 
 
 class Dropped(Exception):
@@ -76,6 +77,7 @@ class Fault:
 Effect = Callable[[Fault, Call, Callable[[], Answer]], Answer]
 
 NO_ANSWER_AT_MOST = 300.0  # seconds that a hanging request is kept
+PIECE = 256 << 10  # bytes of a slow answer
 
 
 def refuse(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answer:
@@ -93,6 +95,18 @@ def lose_answer(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> An
     """What was asked is done, and nobody hears of it."""
     carry_out()
     raise Dropped
+
+
+def slow(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answer:
+    """The body comes in small pieces, one a second, and the rest at once when this ends."""
+    answer = carry_out()
+    return answer._replace(pieces=dripping(fault, answer.body))
+
+
+def dripping(fault: Fault, body: bytes) -> Iterator[bytes]:
+    for start in range(0, len(body), PIECE):
+        fault.ended.wait(1.0)
+        yield body[start : start + PIECE]
 
 
 def deny(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answer:

@@ -183,6 +183,7 @@ class Region:
             "bucket": plan.bucket,
             "cluster": plan.cluster,
             "group": plan.name,
+            "backups": f"backups/{plan.cluster}/",
         }
         iam.put_role_policy(name, "node", Template(POLICY.read_text()).substitute(words))
         iam.create_instance_profile(name, "/", [name])
@@ -316,6 +317,10 @@ class Region:
 
     def aws_unavailable(self, *machines: Machine, calls: str = "*") -> Fault:
         return self._fault(faults.unavailable, machines, calls)
+
+    def slow(self, ending: str) -> Fault:
+        """Objects whose key ends so arrive slowly: at a quarter of a MiB a second."""
+        return self.gateway.add(Fault(faults.slow, (), "s3:GetObject", 0, lambda environ: environ["PATH_INFO"].endswith(ending)))
 
     def throttle(self, *machines: Machine, calls: str = "*", times: int = 0) -> Fault:
         return self._fault(faults.throttle, machines, calls, times)

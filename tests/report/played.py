@@ -41,23 +41,23 @@ class Case(Protocol):
     def name(self) -> str: ...
 
 
-Told = TypeVar("Told", bound=Outcome)
-Played = TypeVar("Played", bound=Case)
+Played = TypeVar("Played", bound=Outcome)
+C = TypeVar("C", bound=Case)
 
 
-class Results(Generic[Told]):
+class Results(Generic[Played]):
     """The newest outcome of each case, one JSON line for each in `file`."""
 
-    def __init__(self, file: Path, of_json: Callable[[dict[str, Any]], Told]) -> None:
+    def __init__(self, file: Path, of_json: Callable[[dict[str, Any]], Played]) -> None:
         self.file = file
         self._of_json = of_json
 
-    def keep(self, outcome: Told) -> None:
+    def keep(self, outcome: Played) -> None:
         self.file.parent.mkdir(exist_ok=True)
         with open(self.file, "a", encoding="utf-8") as file:
             file.write(json.dumps(outcome._asdict()) + "\n")
 
-    def kept(self) -> dict[str, Told]:
+    def kept(self) -> dict[str, Played]:
         """By the case's name."""
         lines = self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else ()
         return {outcome.name: outcome for outcome in (self._of_json(json.loads(line)) for line in lines)}
@@ -83,13 +83,13 @@ def parser(program: str, about: str) -> argparse.ArgumentParser:
     return found
 
 
-def chosen(cases: Iterable[Played], only: str) -> list[Played]:
+def chosen(cases: Iterable[C], only: str) -> list[C]:
     """Those whose name begins with one of the words, between which are commas; each once."""
     words = tuple(only.split(","))
     return list({case.name: case for case in cases if case.name.startswith(words)}.values())
 
 
-def play_all(console: Console, results: Results[Told], cases: list[Played], play: Callable[[Played], Told]) -> None:
+def play_all(console: Console, results: Results[Played], cases: list[C], play: Callable[[C], Played]) -> None:
     """What has not gone well yet, in order. Raises Stopped; what was played until then is kept."""
     left = list(unplayed(results, cases))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -108,6 +108,6 @@ def play_all(console: Console, results: Results[Told], cases: list[Played], play
             raise Stopped from None
 
 
-def unplayed(results: Results[Told], cases: Iterable[Played]) -> Iterator[Played]:
+def unplayed(results: Results[Played], cases: Iterable[C]) -> Iterator[C]:
     known = results.kept()
     return (case for case in cases if case.name not in known or known[case.name].bad)

@@ -166,7 +166,9 @@ class Ensemble:
 
     def _report(self, server: Server, instance: Instance) -> Report:
         data = Data(7, 7, VERSION + server.id, self.configuration)
-        return Report(instance.id, server.address, Holds.DATA, IDENTITY, server.id, self.record.revision, data, ())
+        return Report(
+            instance.id, server.address, Holds.DATA, IDENTITY, server.id, self.record.revision, data.told, (), ids=data.ids
+        )
 
     def world(self, serves: bool) -> tuple[World, Asked]:
         asked, members = Asked(self.node), Members(self.configuration, serves)

@@ -14,7 +14,7 @@ import yaml
 
 from tests.lab import region
 from tests.lab.iam import ACCOUNT, PARTITION
-from tests.terraform.module import CHECKOUT, MODULE, Stack, as_text, blocks, local_values, read, resources
+from tests.terraform.module import CHECKOUT, MODULE, as_text, blocks, local_values, read, resources
 from zkboot import metrics, record, settings
 from zkboot.aws.imds import GROUP_TAG
 from zkboot.backup.lease import lease_key
@@ -41,38 +41,6 @@ def test_each_argument_has_a_type_and_a_description_and_each_output_a_descriptio
 
 
 # --- settings
-
-PLAN = """
-mock_provider "aws" {
-  source = "./tests/mocks"
-}
-
-variables {
-  cluster     = "orders"
-  subnet_ids  = ["subnet-a", "subnet-b", "subnet-c"]
-  data_volume = { size = 20 }
-  settings = {
-    ensemble  = { max_voters = 3, auto_restore = 3600.5 }
-    zookeeper = { jvm_flags = ["-Dodd=\\"%'"], extra = { "maxCnxns" = 1000, "ssl.quorum.hostnameVerification" = false } }
-  }
-}
-
-run "planned" {
-  command = plan
-}
-"""
-
-
-@pytest.fixture(scope="module")
-def planned(stack: Stack) -> dict[str, dict[str, Any]]:
-    """Each planned resource's values by address."""
-    folder = stack.folder / "agreement"
-    folder.mkdir()
-    (folder / "plan.tftest.hcl").write_text(PLAN)
-    done = stack.run("test", "-json", "-verbose", "-test-directory=agreement")
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    changes = next(line["test_plan"]["resource_changes"] for line in lines if line["type"] == "test_plan")
-    return {change["address"]: change["change"]["after"] for change in changes}
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +110,7 @@ WORDS = {
     "bucket": "b",
     "cluster": CLUSTER,
     "group": "zkboot-orders",
+    "backups": f"backups/{CLUSTER}/",
 }
 
 
