@@ -57,8 +57,8 @@ test-long: venv zookeeper ## What make test leaves out for its time: every case 
 	@$(RUN) pytest tests -m long $(ARGS)
 
 .PHONY: crash
-crash: venv zookeeper ## Kill zkboot, and cut the power, around every step, on real servers; hours, goes on where it was; ONLY=join,reseed
-	@$(RUN) tests.crash $(if $(ONLY),--only "$(ONLY)")
+crash: venv zookeeper ## Kill zkboot, and cut the power, around every step, on real servers; hours, goes on where it was; ONLY=join,reseed ONCE=1
+	@$(RUN) tests.crash $(if $(ONCE),--once) $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: chaos
 chaos: venv zookeeper ## Every fault at every moment; hours, goes on where it was; build/chaos.html shows it; ONLY="idle,backup/power"
