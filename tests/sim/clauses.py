@@ -82,6 +82,12 @@ CLAUSES: tuple[Clause, ...] = (
     # generation, configuration, epoch
     Clause("a disk's generation is the record's", switches.ANY_GENERATION, races.come_back_later, TWO),
     Clause("the pending configuration is kept over starts", switches.PENDING_NOT_KEPT, races.commit_unheard, TWO, max_voters=3),
+    Clause(
+        "a pending configuration goes by which nobody leads without this node",
+        switches.PENDING_UNTIL_ALL_ARE_DEAD,
+        races.joiner_dies_in_commit,
+        STUCK,
+    ),
     Clause("a seed's epoch is far above any that was seen", switches.NEXT_EPOCH, races.elections_unseen, REFUSED),
     Clause("the record holds a floor of the seeds' epochs", switches.OWN_EPOCH, races.generation_unseen, REFUSED),
 )

@@ -4,9 +4,12 @@ J is the judge, who finds that too few voters remain. Volumes that are taken and
 data again.
 """
 
+from contextlib import suppress
+
 from tests.sim.director import Director
+from tests.sim.ensemble import Lost
 from tests.sim.node import Node
-from zkboot.model import Holds
+from zkboot.model import Change, Holds, Server
 
 
 def all_come_back(d: Director, point: str, seconds: float = 8.0) -> None:
@@ -271,6 +274,28 @@ def generation_unseen(d: Director) -> None:
     d.run(4)
     d.terminate(a)
     d.run(5)
+
+
+def joiner_dies_in_commit(d: Director) -> None:
+    """One of three is off. The leader alone has the proposal of a fourth when that one, which asked for it, is terminated; then the
+    other voter's volume is wiped, and the one that was off comes back."""
+    nodes = d.grow(3)
+    leader = d.sim.leader()
+    assert leader is not None
+    off, wiped = (n for n in nodes if n.id != leader.name)
+    d.sim.power_off(off)
+    d.sim.fleet.desired, d.sim.fleet.frozen = 5, False
+    d.wait(lambda: len(d.sim.nodes) == 4, "a fourth machine")
+    d.sim.fleet.frozen = True
+    joiner = next(n for n in d.sim.nodes.values() if n not in nodes)
+    d.reach(joiner, "reconfigure request")
+    line = Server(4, joiner.address)
+    with suppress(Lost):
+        d.sim.ensemble.reconfigure(leader, Change((line,), (), leader.committed.version), unheard=True)
+    d.terminate(joiner)
+    d.wipe(wiped)
+    d.sim.boot(off)
+    d.run(60)
 
 
 def back_within_grace(d: Director) -> None:
