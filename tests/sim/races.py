@@ -276,9 +276,44 @@ def generation_unseen(d: Director) -> None:
     d.run(5)
 
 
+def come_back_before_a_restore(d: Director) -> None:
+    """All lose their volumes, and J stands right before the compare-and-set that names it the seed of a backup; the two others
+    get their volumes back and serve, cut off from J; J goes on."""
+    j, b, c = d.grow(3)
+    d.back_up()
+    d.take_volumes(j, b, c)
+    hold = d.reach(j, "before restore")
+    d.part(j)
+    d.give_back_volumes(b, c)
+    d.wait(lambda: d.serves(b, c), "the two serve")
+    d.run(2)
+    d.release(hold)
+    d.run(10)
+
+
+def survivor_ahead_of_the_backup(d: Director) -> None:
+    """A backup is made, much is written after it, and two of three are terminated."""
+    _, b, c = d.grow(3)
+    d.back_up()
+    d.run(10)
+    d.terminate(b, c)
+    d.run(5)
+
+
+def to_zero_and_back(d: Director) -> None:
+    """A backup is made, much is written after it, the group goes to zero, and is wanted again."""
+    d.grow(3)
+    d.back_up()
+    d.run(10)
+    d.sim.fleet.desired, d.sim.fleet.frozen = 0, False
+    d.wait(lambda: not d.sim.living(), "the end of the last instance")
+    d.sim.fleet.desired = 3
+    d.run(5)
+
+
 def joiner_dies_in_commit(d: Director) -> None:
-    """One of three is off. The leader alone has the proposal of a fourth when that one, which asked for it, is terminated; then the
-    other voter's volume is wiped, and the one that was off comes back."""
+    """One of three is off. The leader alone has the proposal of a fourth when that one, which asked for it, is terminated; then
+    the other voter's volume is wiped, and the one that was off comes back."""
     nodes = d.grow(3)
     leader = d.sim.leader()
     assert leader is not None

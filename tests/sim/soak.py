@@ -27,6 +27,7 @@ from tests.sim.quick import quick
 
 ROOT = Path(__file__).parents[2]
 STATE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "zkboot" / "soak.json"
+REPLAYED = "`python -m tests.sim --seed {seed} --shrink` tells it"
 CHUNK = 50
 SAVE_SECONDS = 5.0
 
@@ -149,7 +150,7 @@ def main() -> int:
                 now = time.monotonic()
                 progress.update(task, completed=journal.done, rate=(journal.done - before) / (now - began))
                 for seed, text in part.failed.items():
-                    console.print(f"seed {seed}: {text}; `python -m tests.sim --seed {seed} --shrink` tells it")
+                    console.print(f"seed {seed}: {text}; {REPLAYED.format(seed=seed)}", soft_wrap=True)
                 if now - saved > SAVE_SECONDS:
                     journal.save()
                     saved = now

@@ -13,7 +13,7 @@ from tests.sim.files import NodeDisk
 from zkboot import actions, observe, policy, reconcile, words
 from zkboot import record as records
 from zkboot.actions import Act
-from zkboot.model import Action, Holds, Record, Report, Server
+from zkboot.model import Action, Backup, Decision, Holds, Record, Report, Server
 from zkboot.notes import Notes
 from zkboot.observe import Seen
 from zkboot.settings import Settings
@@ -33,6 +33,7 @@ ORIGINAL: dict[str, Any] = {
     "valid": Words.valid,
     "voters": vars(Words)["voters"].func,
     "prepare_start": NodeDisk.prepare_start,
+    "to_zero": policy.to_zero,
 }
 
 
@@ -172,6 +173,17 @@ def without_grace(w: Words) -> bool:
     return bool(policy.silent(w))
 
 
+def any_backup(w: Words) -> bool:
+    """A backup goes before the survivors, whatever they hold."""
+    return isinstance(w.seen.backup, Backup)
+
+
+def without_a_last_backup(w: Words, left: str) -> Decision:
+    return ORIGINAL["to_zero"](w, left)._replace(back_up=False)  # type: ignore[no-any-return]
+
+
+BACKUP_FIRST: Switch = [(policy, "backup_is_ahead", any_backup)]
+NO_LAST_BACKUP: Switch = [(policy, "to_zero", without_a_last_backup)]
 NO_GRACE: Switch = [(policy, "ROWS", tuple(r._replace(when=without_grace) if r.number == 18 else r for r in policy.ROWS))]
 REPORTS_OF_ANY_AGE: Switch = [(Words, "valid", at_any_age)]
 REPORTS_BY_WRITING: Switch = [(Words, "valid", by_its_writing)]
