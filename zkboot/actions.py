@@ -50,6 +50,7 @@ class Act(NamedTuple):
     etag: str  # of the record as it was observed
     decision: Decision
     tell: Callable[[str], None]  # says something now, before a step that takes its time or ends this machine
+    keep: Callable[[], None]  # called again and again during such a step, so that the group and systemd go on waiting
 
     @property
     def me(self) -> Me:
@@ -110,6 +111,7 @@ def write_report(a: Act, holds: Holds) -> Report:
 def put_report(world: World, settings: Settings, seen: Observation, words: Words, holds: Holds) -> Report:
     """This node's report, by compare-and-set; `empty` is promised on the root disk first."""
     disk, old = seen.disk, words.own_report
+    data = disk.data if holds in (Holds.DATA, Holds.EMPTY) else None
     if holds is Holds.EMPTY:
         world.disk.promise()
     report = Report(
@@ -119,9 +121,10 @@ def put_report(world: World, settings: Settings, seen: Observation, words: Words
         identity=disk.identity,
         server_id=words.own_id,
         revision=words.record.revision if words.record else 0,
-        data=disk.data if holds in (Holds.DATA, Holds.EMPTY) else None,
+        data=data.told if data else None,
         archives=disk.archives,
         read=seen.date,
+        ids=data.ids if data else (),
         etag=old.etag if old else "",
     )
     return records.write_report(world.store, settings.cluster, report)
@@ -171,10 +174,8 @@ def own_claim(a: Act) -> Claim:
 
 def ids_in_use(a: Act) -> set[int]:
     """Ids in any configuration, live or reported."""
-    configurations = [a.words.quorum.configuration] if a.words.quorum else []
-    for report in a.words.reports.values():
-        configurations += [c for c in (report.data.committed, report.data.pending) if c] if report.data else []
-    return {s.id for c in configurations for s in c.servers}
+    live = a.words.quorum.configuration.servers if a.words.quorum else ()
+    return {server.id for server in live}.union(*(report.ids for report in a.words.reports.values()))
 
 
 def password(a: Act) -> str:
@@ -306,7 +307,7 @@ def unpack(a: Act, identity: Identity, server_id: int) -> None:
     name = source_archive(a.record)
     if all(archive.name != name for archive in a.seen.disk.archives):
         with step("unpack"):
-            a.world.backups.unpack(a.record.source, name, identity, server_id, a.tell)
+            a.world.backups.unpack(a.record.source, name, identity, server_id, a.tell, a.keep)
 
 
 def source_archive(record: Record) -> str:

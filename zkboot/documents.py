@@ -53,6 +53,7 @@ def report_to_json(report: Report) -> bytes:
             "data": _data_to_json(report.data) if report.data else None,
             "archives": [_archive_to_json(archive) for archive in report.archives],
             "read": report.read,
+            "ids": _ranges(report.ids),
         }
     )
 
@@ -85,6 +86,17 @@ def _configuration_to_json(configuration: Configuration | None) -> Json | None:
     if configuration is None:
         return None
     return {"version": hex(configuration.version), "servers": [server_line(server) for server in sorted(configuration.servers)]}
+
+
+def _ranges(ids: tuple[int, ...]) -> str:
+    """`1-3,7`: as short for 255 servers as for 3."""
+    runs: list[list[int]] = []
+    for server_id in sorted(set(ids)):
+        if runs and server_id == runs[-1][-1] + 1:
+            runs[-1][1:] = [server_id]
+        else:
+            runs.append([server_id])
+    return ",".join("-".join(map(str, run)) for run in runs)
 
 
 def _archive_to_json(archive: Archive) -> Json:
@@ -247,7 +259,7 @@ def _intent(intent: Field) -> Intent:
 
 def _report(document: Field) -> Report:
     f = document.fields(
-        "schema", "instance_id", "address", "holds", "identity", "server_id", "revision", "data", "archives", "read"
+        *("schema", "instance_id", "address", "holds", "identity", "server_id", "revision", "data", "archives", "read", "ids")
     )
     return Report(
         instance_id=f["instance_id"].text(),
@@ -259,7 +271,20 @@ def _report(document: Field) -> Report:
         data=f["data"].optional(_data),
         archives=tuple(_archive(entry) for entry in f["archives"].items()),
         read=f["read"].instant(),
+        ids=_ids(f["ids"]),
     )
+
+
+def _ids(ids: Field) -> tuple[int, ...]:
+    """Server ids, as `_ranges` writes them."""
+    found: list[int] = []
+    for run in filter(None, ids.text_or_empty().split(",")):
+        first, _, last = run.partition("-")
+        bounds = [Field(ids.name, int(end) if end.isdecimal() and end.isascii() else end) for end in (first, last or first)]
+        found += range(bounds[0].server_id(), bounds[1].server_id() + 1)
+    if _ranges(tuple(found)) != ids.value:
+        raise ids.wrong('must be ids such as "1-3,7", each once')
+    return tuple(found)
 
 
 def _identity(identity: Field) -> Identity:

@@ -133,6 +133,22 @@ class Data(NamedTuple):
     committed: Configuration | None
     pending: Configuration | None = None
 
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Of every server that its configurations name."""
+        configurations = [c for c in (self.committed, self.pending) if c]
+        return tuple(sorted({server.id for c in configurations for server in c.servers}))
+
+    @property
+    def told(self) -> "Data":
+        """As a report says it: its configurations with the voters alone, who are few however large the ensemble is."""
+        return self._replace(committed=voters_alone(self.committed), pending=voters_alone(self.pending))
+
+
+def voters_alone(configuration: Configuration | None) -> Configuration | None:
+    """None where nobody votes."""
+    return configuration._replace(servers=configuration.voters) if configuration and configuration.voters else None
+
 
 class Holds(StrEnum):
     """What a report says of its node's disk; `empty` is a promise to stay stopped."""
@@ -165,6 +181,7 @@ class Report(NamedTuple):
     data: Data | None
     archives: tuple[Archive, ...]
     read: float = 0.0  # S3's clock before the disk was read; the report may be written, and land, much later
+    ids: tuple[int, ...] = ()  # of every server that the disk's configurations name; `data` has the voters alone
     etag: str = ""
     modified: float = 0.0
 

@@ -98,7 +98,7 @@ def _members(words: Words) -> Iterator[str]:
     if isinstance(words.seen.quorum, Quorum):
         servers = words.seen.quorum.configuration.servers
     elif words.record is not None:
-        newest = max(words.disks.values(), key=_version, default=None)
+        newest = max(words.disks.values(), key=_newest, default=None)
         servers = newest.servers if newest else ()
     else:
         servers = ()
@@ -107,8 +107,9 @@ def _members(words: Words) -> Iterator[str]:
         yield from _table([header, *(_member(words, server) for server in sorted(servers))])
 
 
-def _version(configuration: Configuration) -> int:
-    return configuration.version
+def _newest(configuration: Configuration) -> tuple[int, int]:
+    """Of the same one the own disk has all servers, a report the voters alone."""
+    return configuration.version, len(configuration.servers)
 
 
 def _member(words: Words, server: Server) -> Row:

@@ -17,7 +17,7 @@ from tests.lab.network import Namespaces
 from tests.scenarios.stage import Stage
 from tests.scenarios.story import LONG, Orders, count_said
 
-LASTS = 9.0  # seconds, of the faults that end by themselves: three turns in the lab
+LASTS = 6.0  # seconds, of the faults that end by themselves: two turns in the lab, and longer than a client's session
 LASTING = ("power", "disk full", "partitioned", "AWS out", "throttled", "clock jumped")
 VOLUME = "160m"  # of a machine whose disk is to be filled
 ROOMY = "disk full"

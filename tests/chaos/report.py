@@ -12,6 +12,7 @@ from tests.lab.machines import CHECKOUT
 from tests.report import page, plot
 
 FILE = CHECKOUT / "build/chaos.html"
+FIRST = Cell("majority", "power", "under writes")  # is shown until another is chosen
 SHADES = (2.0, 10.0, 20.0, 40.0)  # seconds to heal: up to each a deeper shade, and one beyond
 LEGEND = (
     ("k1", f"healed within {SHADES[0]:g} s, or nothing to heal"),
@@ -30,12 +31,25 @@ class Square(NamedTuple):
     look: str = ""
     text: str = ""
     title: str = ""
-    curve: str = ""
+    curve: plot.Curve | None = None
+
+
+class Row(NamedTuple):
+    """One run in the table of its moment."""
+
+    id: str
+    fault: str
+    who: str
+    curve: plot.Curve | None
+    look: str
+    figures: list[str]  # acknowledged, lost, longest gap, time to heal
+    sentence: str
 
 
 def write(outcomes: dict[str, Outcome], machine: str, file: Path = FILE) -> None:
     cells = [cell for cell in every_cell() if cell.name in outcomes]
     ids = [of_page(cell) for cell in cells]
+    first = FIRST if FIRST in cells else next(iter(cells), None)
     page.write(
         file,
         "chaos.html.j2",
@@ -46,7 +60,9 @@ def write(outcomes: dict[str, Outcome], machine: str, file: Path = FILE) -> None
         who=WHO,
         squares={(c.moment, c.fault, c.who): square(c, outcomes.get(c.name)) for c in every_cell()},
         legend=LEGEND,
+        tables={moment: [row(c, outcomes[c.name]) for c in cells if c.moment == moment] for moment in MOMENTS},
         runs=[run(cell, outcomes[cell.name], ids[i - 1], ids[(i + 1) % len(ids)]) for i, cell in enumerate(cells)],
+        first=of_page(first) if first else "",
         machine=machine,
     )
 
@@ -77,7 +93,17 @@ def square(cell: Cell, outcome: Outcome | None) -> Square:
     texts = {HALTED: "halt", IMPOSSIBLE: "–", PROBLEM: "!", LOST: f"−{outcome.lost}"}
     text = texts.get(outcome.kind, f"{outcome.time_to_heal:.0f}")
     title = f"{WHO[cell.who]}: {cell.fault}, {cell.moment}: {outcome.kind}. {outcome.sentence or outcome.why}"
-    return Square(of_page(cell), look, text, title[:300], plot.curve(outcome.writes))
+    return Square(of_page(cell), look, text, title[:300], glance(outcome))
+
+
+def glance(outcome: Outcome) -> plot.Curve | None:
+    return plot.curve(outcome.writes, BIN, [(outcome.struck, "event"), (outcome.ended, "end"), (outcome.healed, "healed")])
+
+
+def row(cell: Cell, outcome: Outcome) -> Row:
+    look, texts = square(cell, outcome).look, [text for _, text in figures(outcome)[1:]]
+    told = outcome.why if outcome.kind in (IMPOSSIBLE, PROBLEM) else outcome.sentence
+    return Row(of_page(cell), cell.fault, cell.who, glance(outcome), look, texts or ["-"] * 4, told)
 
 
 def shade(outcome: Outcome) -> str:

@@ -10,8 +10,9 @@ from tests.chaos import report
 from tests.chaos.cells import FAULTS, MOMENTS, Cell, every_cell
 from tests.chaos.faults import STRIKES
 from tests.chaos.moments import BROUGHT_ABOUT
-from tests.chaos.outcome import HALTED, HEALED, IMPOSSIBLE, LOST, PROBLEM, Outcome, Said, keep, kept
+from tests.chaos.outcome import HALTED, HEALED, IMPOSSIBLE, LOST, PROBLEM, Outcome, Said, of_json
 from tests.chaos.play import Lab, play
+from tests.report.played import Results, unplayed
 
 CHOICE = (
     Cell("majority", "power", "under writes"),
@@ -72,7 +73,7 @@ class Page(HTMLParser):
         self.ids: set[str] = set()
         self.links: set[str] = set()
         self.fetched: list[str] = []
-        self.cells = 0
+        self.cells = self.rows = 0
         self.text = ""
         self.feed(text)
 
@@ -86,6 +87,8 @@ class Page(HTMLParser):
                 self.fetched.append(str(value))
             if name == "class" and str(value).startswith("cell"):
                 self.cells += 1
+            if name == "class" and value == "struck":
+                self.rows += 1
         if tag in ("script", "link", "iframe", "img"):
             self.fetched.append(tag)
 
@@ -102,13 +105,17 @@ def test_the_page_shows_every_cell_and_needs_nothing_else(tmp_path: Path) -> Non
     assert "url(" not in text and "@import" not in text and "//" not in text.replace("http://www.w3.org/2000/svg", "")
     assert len(page.ids) == len(outcomes()) and page.links - {""} <= page.ids
     assert 'it says "so" & <more>' in page.text and "because of <problem>" in page.text
+    assert page.rows == len(outcomes()), "each run's figures stand in a table"
 
 
 def test_a_run_goes_on_from_what_is_kept(tmp_path: Path) -> None:
-    file = tmp_path / "chaos.jsonl"
+    """What had a problem is played again."""
+    results = Results(tmp_path / "chaos.jsonl", of_json)
+    assert results.kept() == {} and len(list(unplayed(results, every_cell()))) == len(every_cell())
     for outcome in outcomes().values():
-        keep(outcome, file)
+        results.keep(outcome)
     again = next(iter(outcomes().values()))._replace(acknowledged=61)
-    keep(again, file)
-    assert kept(file) == outcomes() | {again.cell: again}
-    assert kept(tmp_path / "none") == {}
+    results.keep(again)
+    assert results.kept() == outcomes() | {again.cell: again}
+    well = {name for name, outcome in outcomes().items() if outcome.kind != PROBLEM}
+    assert {cell.name for cell in unplayed(results, every_cell())} == {cell.name for cell in every_cell()} - well

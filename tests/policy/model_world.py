@@ -277,9 +277,10 @@ class World:
             node.disk.identity if data else None,
             claimed or node.disk.server_id,
             revision,
-            data,
+            data.told if data else None,
             node.disk.archives,
             self.now,
+            data.ids if data else (),
             f"e{next(self.etags)}",
         )
 

@@ -299,10 +299,11 @@ def report_of(server_id: int, says: str, configuration: str) -> Report | None:
         identity=identity if holds is Holds.DATA else None,
         server_id=server_id,
         revision=REVISION - (says == "data at an old revision"),
-        data=data if holds is Holds.DATA else None,
+        data=data.told if holds is Holds.DATA else None,
         archives=(ARCHIVE,) if says == "empty, with an archive" else (),
         etag="e",
         read=FOUND - 100.0 if says == "data stale" else FOUND + 50.0,
+        ids=data.ids if holds is Holds.DATA else (),
     )
 
 

@@ -75,13 +75,21 @@ def nice(value: float) -> float:
         step *= 10
 
 
-def curve(counts: Sequence[float]) -> str:
-    """A filled path of the counts in a box of 100 by 30, for a glance."""
+class Curve(NamedTuple):
+    """For a glance, in a box of 100 by 30: a filled path, and where something happened."""
+
+    path: str
+    marks: list[tuple[float, str]]  # x, class
+
+
+def curve(counts: Sequence[float], width: float, marks: Sequence[tuple[float, str]]) -> Curve | None:
+    """`counts` one after the other, each of `width` seconds; marks are (second, class). None where nothing is counted."""
     if not counts:
-        return ""
-    most = max(*counts, 1)
-    points = [f"{100 * i / max(len(counts) - 1, 1):.1f},{30 - 28 * count / most:.1f}" for i, count in enumerate(counts)]
-    return f"M0,30L{'L'.join(points)}L100,30Z"
+        return None
+    most, last = max(*counts, 1), max(len(counts) - 1, 1)
+    points = [f"{100 * i / last:.1f},{30 - 28 * count / most:.1f}" for i, count in enumerate(counts)]
+    placed = [(round(min(100 * second / width / last, 100.0), 1), look) for second, look in marks if second >= 0]
+    return Curve(f"M0,30L{'L'.join(points)}L100,30Z", placed)
 
 
 class Line(NamedTuple):

@@ -29,10 +29,11 @@ def test_without_a_quorum_one_call_more_for_each_member(rows: tuple[Row, Row]) -
     assert large.alone.called - small.alone.called == LARGE - SMALL
 
 
-def test_documents_grow_with_the_members(rows: tuple[Row, Row]) -> None:
+def test_what_is_read_grows_with_the_members(rows: tuple[Row, Row]) -> None:
     small, large = rows
     assert large.record / LARGE <= small.record / SMALL
     assert large.healthy.bytes / LARGE <= small.healthy.bytes / SMALL
+    assert large.alone.bytes / LARGE <= small.alone.bytes / SMALL
 
 
 def test_other_clusters_in_the_bucket_cost_nothing() -> None:

@@ -41,6 +41,7 @@ reports = st.builds(
     data=st.none() | disks,
     archives=st.lists(archives, max_size=3).map(tuple),
     read=instants,
+    ids=st.sets(server_ids).map(lambda ids: tuple(sorted(ids))),
     etag=st.just(""),
     modified=st.just(0.0),
 )
@@ -86,6 +87,7 @@ REPORT = Report(
     revision=7,
     data=Data(3, 4, 0x300000001, CONFIGURATION, CONFIGURATION._replace(version=0x300000002)),
     archives=(Archive("1-20260101T000000Z", Identity("c0ffee", 1), 1, 0x100000009),),
+    ids=(3, 4, 5, 12),
 )
 
 
@@ -109,6 +111,7 @@ def test_what_people_read() -> None:
     shown = json.loads(documents.report_to_json(REPORT))
     assert shown["schema"] == 1
     assert shown["data"]["zxid"] == "0x300000001"
+    assert shown["ids"] == "3-5,12"
     assert shown["data"]["committed"] == {
         "version": "0x100000003",
         "servers": [
@@ -254,3 +257,15 @@ def test_lines_that_a_configuration_cannot_have(lines: list[str]) -> None:
 def test_texts_that_are_no_zxid(zxid: str) -> None:
     with pytest.raises(UnknownFact, match=r"data\.zxid"):
         read("report", changed(json.loads(BODIES["report"]), "data.zxid", lambda parent, key: parent.__setitem__(key, zxid)))
+
+
+@pytest.mark.parametrize("ids", ["0", "256", "1-256", "3-1", "1-1", "1-2-3", "1,1", "2,1", "1,2", "01", "1,", "-1", "1 2", "٤"])
+def test_texts_that_are_no_server_ids(ids: str) -> None:
+    with pytest.raises(UnknownFact, match="ids"):
+        read("report", changed(json.loads(BODIES["report"]), "ids", lambda parent, key: parent.__setitem__(key, ids)))
+
+
+def test_a_report_has_the_voters_in_full_and_of_all_others_their_ids() -> None:
+    data = Data(3, 4, 0x300000001, CONFIGURATION, CONFIGURATION._replace(servers=(Server(7, "10.0.0.7", Role.OBSERVER),)))
+    assert data.told.committed == CONFIGURATION._replace(servers=(Server(4, "10.0.0.4"),)) and data.told.pending is None
+    assert data.ids == (4, 7, 12) and data.told.told == data.told
