@@ -9,7 +9,9 @@ from contextlib import suppress
 from tests.sim.director import Director
 from tests.sim.ensemble import Lost
 from tests.sim.node import Node
+from zkboot import commands
 from zkboot.model import Change, Holds, Server
+from zkboot.reconcile import silence
 
 
 def all_come_back(d: Director, point: str, seconds: float = 8.0) -> None:
@@ -309,6 +311,14 @@ def to_zero_and_back(d: Director) -> None:
     d.wait(lambda: not d.sim.living(), "the end of the last instance")
     d.sim.fleet.desired = 3
     d.run(5)
+
+
+def person_reseeds(d: Director) -> None:
+    """A person has J go on alone in place of what serves, while AWS does not answer the two others."""
+    j, b, c = d.grow(3)
+    b.aws = c.aws = False
+    d.sim.command(j, "reseed", lambda: commands.replace(j.world, d.sim.settings, silence, "reseed", True))
+    d.run(20)
 
 
 def joiner_dies_in_commit(d: Director) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 from unittest.mock import patch
 
 from tests.sim.files import NodeDisk
-from zkboot import actions, observe, policy, reconcile, words
+from zkboot import actions, commands, observe, policy, reconcile, words
 from zkboot import record as records
 from zkboot.actions import Act
 from zkboot.model import Action, Backup, Decision, Holds, Record, Report, Server
 from zkboot.notes import Notes
 from zkboot.observe import Seen
+from zkboot.reconcile import Say, Turn
 from zkboot.settings import Settings
 from zkboot.words import TOO_FEW, Words
 from zkboot.world import Listed, Stored, World
@@ -182,6 +183,12 @@ def without_a_last_backup(w: Words, left: str) -> Decision:
     return ORIGINAL["to_zero"](w, left)._replace(back_up=False)  # type: ignore[no-any-return]
 
 
+def one_turn(world: World, settings: Settings, say: Say, record: Record) -> Turn:
+    """A person's command that waits for nobody."""
+    return reconcile.turn(world, settings)
+
+
+NOBODY_AWAITED: Switch = [(commands, "follow", one_turn)]
 BACKUP_FIRST: Switch = [(policy, "backup_is_ahead", any_backup)]
 NO_LAST_BACKUP: Switch = [(policy, "to_zero", without_a_last_backup)]
 NO_GRACE: Switch = [(policy, "ROWS", tuple(r._replace(when=without_grace) if r.number == 18 else r for r in policy.ROWS))]
