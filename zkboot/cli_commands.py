@@ -147,7 +147,7 @@ def backup(options: argparse.Namespace) -> int:
 
     settings = _settings(options)
     make = backups.scheduled if options.scheduled else backups.typed
-    if settings.backup.mode == "hot":  # a server that is stopped for it is to come back soon
+    if settings.backup.mode == "hot" and not options.scheduled:  # a server that is stopped for it is to come back soon
         os.nice(BESIDE_A_SERVER)
     with _backup_lock(options, settings):
         make(world(settings), S3Backups(settings), settings, _speaker(options), S3Backups.of_copies(settings))
