@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
 
+import boto3
 import botocore.loaders
 import botocore.session
 from botocore.config import Config
@@ -68,7 +69,7 @@ class Clients:
         self._credentials = credentials
         self._config = _config(aws).merge(more or Config())
         self._made: dict[str, Any] = {}
-        self._session: botocore.session.Session | None = None
+        self._session: boto3.session.Session | None = None
         self._lock = threading.Lock()  # a session is not safe between threads; a client is
 
     def client(self, service: str) -> Any:
@@ -77,7 +78,7 @@ class Clients:
             if service not in self._made:
                 if self._session is None:
                     self._session = _session(self._aws, self._profile, self._credentials)
-                self._made[service] = self._session.create_client(
+                self._made[service] = self._session.client(
                     service, endpoint_url=self._aws.endpoint_url or None, config=self._config
                 )
             return self._made[service]
@@ -95,19 +96,17 @@ def _loader() -> Any:
     return botocore.loaders.create_loader()
 
 
-def _session(aws: Aws, profile: str, credentials: str) -> botocore.session.Session:
+def _session(aws: Aws, profile: str, credentials: str) -> boto3.session.Session:
+    region = aws.region or Imds(aws.metadata_endpoint).region()
     core = botocore.session.get_session()
     core.register_component("data_loader", _loader())
-    core.set_config_variable("region", aws.region or Imds(aws.metadata_endpoint).region())
-    if profile:
-        core.set_config_variable("profile", profile)
     core.set_config_variable("ec2_metadata_service_endpoint", aws.metadata_endpoint)
     core.set_config_variable("ec2_metadata_v1_disabled", True)
     core.set_config_variable("metadata_service_timeout", METADATA_TIMEOUT)
     core.set_config_variable("metadata_service_num_attempts", ATTEMPTS)
     if credentials:
         core.set_config_variable("credentials_file", credentials)
-    return core
+    return boto3.session.Session(botocore_session=core, region_name=region, profile_name=profile or None)
 
 
 def _config(aws: Aws) -> Config:
@@ -177,7 +176,7 @@ def _after_refusal(error: ClientError, action: str) -> str:
     if code == "NoSuchBucket":
         return "create the bucket, or correct aws.bucket"
     if code == "ResourceNotFoundException":
-        return "create the log group, or correct aws.log_group"
+        return "create the log group, or correct its name (aws.log_group; of zkboot logs: --cluster, --region, --log-group)"
     return "AWS cannot carry the call out; it is asked again"
 
 
