@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.backup.bucket import names, prefix
+from tests.backup.bucket import newest, prefix
 from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.lab.region import Region
@@ -90,7 +90,7 @@ def test_a_region_is_lost_and_its_cluster_goes_on_in_another(region: Region) -> 
 def goes_on_being_backed_up(zk: Group, name: str) -> None:
     """The cluster's backups go on where its copies lie."""
     done = zk.living[0].zkboot("backup", timeout=LONG)
-    assert done.returncode == 0 and max(names(zk)) > name, done.stdout
+    assert done.returncode == 0 and newest(zk) > name, done.stdout
 
 
 @pytest.mark.long
