@@ -221,15 +221,20 @@ def gone_but_for_the_backups(sim: Simulation) -> None:
     for node in gone:
         sim.fleet.terminate(node.machine)
     sim.run(60.0, lambda: len(sim.living()) == 3 and all("the record is lost" in node.said for node in sim.living()))
-    typing = sim.living()[0]
-
-    def typed() -> int:
-        restores.begin(typing.world, sim.settings, f"{sim.settings.backup.prefix}{sim.backups.made[0].about.name}")
-        return reconcile.bootstrap(typing.world, sim.settings, silence)
-
-    sim.command(typing, "restore --adopt-cluster-id", typed)
+    source = f"{sim.settings.backup.prefix}{sim.backups.made[0].about.name}"
+    begun = lambda: sim.ledger.record is not None  # noqa: E731
+    for _ in range(8):  # typed again, there, for as long as that is cut short
+        if not begun():
+            typing = sim.living()[0]
+            sim.command(typing, "restore --adopt-cluster-id", partial(beginning, typing, source))
+            sim.run(30.0, begun)
     settle(sim)
     assert sim.ledger.record is not None and sim.ledger.record.generation == 2
+
+
+def beginning(node: Node, source: str) -> int:
+    restores.begin(node.world, node.sim.settings, source)
+    return reconcile.bootstrap(node.world, node.sim.settings, silence)
 
 
 def sizes(*desired: int) -> Callable[[Simulation], None]:
