@@ -55,6 +55,21 @@ def an_ensemble_of_others_is_adopted(scene: Scene) -> None:
         adopt(scene, machine)
 
 
+def a_member_that_was_not_listed_is_adopted(scene: Scene) -> None:
+    """EC2 did not list its instance when the first one wrote the record. Its own recovery waits until it is adopted."""
+    first, second, last = scene.zk.living
+    scene.arm(last)
+    forget_zkboot(scene.zk)
+    last.freeze_zkboot()
+    last.kill_zkboot()
+    with scene.region.unlisted(last, first):
+        adopt(scene, first)
+    adopt(scene, second)
+    assert last.instance_id not in [claim["instance_id"] for claim in record(scene.zk)["members"].values()]
+    adopt(scene, last)
+    last.thaw_zkboot()
+
+
 def adopt(scene: Scene, machine: Machine) -> None:
     zk = scene.zk
     other = next(one for one in zk.living if one is not machine)

@@ -25,7 +25,7 @@ class Case(NamedTuple):
     @property
     def command(self) -> str:
         """That plays it again, alone."""
-        return f"make crash ONLY='{self.name}'"
+        return f"make crash {'ONCE=1 ' if len(self.orders) > 1 else ''}ONLY='{self.name}'"
 
 
 class Outcome(NamedTuple):
@@ -57,7 +57,7 @@ def every_case() -> list[Case]:
         for name, story in STORIES.items()
         for step in story.steps
         for when in ("before", "after")
-        for how in ("kill", "power")
+        for how in story.hows
     ]
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 from tests.lab.iam import Call
 
+EC2 = "http://ec2.amazonaws.com/doc/2013-10-15/"  # the namespace of its answers
 Environ = Mapping[str, Any]
 
 
@@ -128,6 +130,23 @@ def conflict(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answe
     return error_answer(
         call, "ConditionalRequestConflict", "a conflicting conditional operation is under way (a fault of the lab)"
     )
+
+
+def leaving_out(instance_id: str) -> "Effect":
+    """EC2's answers are eventually consistent: this instance is not in them yet."""
+
+    def effect(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answer:
+        answer = carry_out()
+        tree = ElementTree.fromstring(answer.body)
+        for reservations in tree.iter(f"{{{EC2}}}reservationSet"):
+            for one in list(reservations):
+                if instance_id in [name.text for name in one.iter(f"{{{EC2}}}instanceId")]:
+                    reservations.remove(one)
+        body = ElementTree.tostring(tree, default_namespace=EC2)
+        headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
+        return Answer(answer.status, headers, body)
+
+    return effect
 
 
 def is_conditional(environ: Environ) -> bool:

@@ -338,6 +338,10 @@ class Region:
         fault = Fault(faults.conflict, tuple(m.instance_id for m in machines), "s3:PutObject", times, faults.is_conditional)
         return self.gateway.add(fault)
 
+    def unlisted(self, machine: Machine, *askers: Machine) -> Fault:
+        """DescribeInstances does not have that machine's instance yet, for these."""
+        return self._fault(faults.leaving_out(machine.instance_id), askers, "ec2:DescribeInstances")
+
     def no_capacity(self, *zones: str) -> None:
         """Launches in these zones ("a") fail from now on; without a zone, none does."""
         self.autoscaling.full_zones = {REGION + zone for zone in zones}

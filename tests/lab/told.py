@@ -9,7 +9,7 @@ from tests.lab.machines import LOGS, Machine
 from tests.lab.region import Region
 
 SAID = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (.*)")  # by zkboot
-DONE = re.compile(r"(\d\d:\d\d:\d\d\.\d+) (.*)")  # to the machine, today
+DONE = re.compile(r"(\d\d:\d\d:\d\d\.\d+) (?!recover ended with \d)(.*)")  # to the machine, today
 REST = 300  # characters of a sentence that are told
 
 
@@ -24,7 +24,8 @@ def told(region: Region, since: float) -> str:
     found = [Told(region.began + seconds, "the region", text) for seconds, text in region.story]
     for machine in region.machines.values():
         found += said_by(machine)
-    lines, before = [], {}
+    lines: list[str] = []
+    before: dict[str, str] = {}
     for one in sorted(found):
         if one.instant >= int(since) and before.get(one.who) != one.text:
             lines.append(f"  {datetime.fromtimestamp(one.instant, UTC):%H:%M:%S} {one.who:>19}: {one.text[:REST]}")
