@@ -30,7 +30,7 @@ def with_copies(region: Region) -> Group:
     region.client("iam").put_role_policy(
         RoleName=f"zkboot-{zk.plan.key}", PolicyName="copies", PolicyDocument=json.dumps(may_copy(prefix(zk)))
     )
-    zk.wait_serving(3)
+    zk.wait_serving(3, LONG)
     return zk
 
 
