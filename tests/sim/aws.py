@@ -48,6 +48,11 @@ class Bucket:
             self._listed[prefix] = found
         return found
 
+    def forget(self, key: str) -> None:
+        """Deleted by an administrator."""
+        del self._objects[key]
+        self._listed.clear()
+
     def secret(self, name: str) -> str | None:
         return self._secrets.get(name)
 

@@ -55,6 +55,12 @@ def test_an_adoption_cut_short_anywhere_is_finished_by_typing_it_again(fault: st
     assert faults("a person adopts what others built", fault) > 30, "the story has no points: nothing was tried"
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("fault", ("kill", "power cut", "wait"))
+def test_a_beginning_cut_short_anywhere_is_finished_by_typing_it_again(fault: str) -> None:
+    assert faults("a person begins again from a backup", fault) > 30, "the story has no points: nothing was tried"
+
+
 def faults(name: str, fault: str) -> int:
     """That fault at every seventh point of the story; how many were tried."""
     count = 0
