@@ -57,8 +57,8 @@ test-long: venv zookeeper ## What make test leaves out for its time: every case 
 	@$(RUN) pytest tests -m long $(ARGS)
 
 .PHONY: crash
-crash: venv zookeeper ## Kill zkboot, and cut the power, around every step, on real servers; hours, goes on where it was; ONLY=join,reseed
-	@$(RUN) tests.crash $(if $(ONLY),--only "$(ONLY)")
+crash: venv zookeeper ## Kill zkboot, and cut the power, around every step, on real servers; hours, goes on where it was; ONLY=join,reseed ONCE=1
+	@$(RUN) tests.crash $(if $(ONCE),--once) $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: chaos
 chaos: venv zookeeper ## Every fault at every moment; hours, goes on where it was; build/chaos.html shows it; ONLY="idle,backup/power"
@@ -77,6 +77,11 @@ lint: venv ## ruff (rules and format) on everything, mypy --strict on zkboot/
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) mypy --strict zkboot
+
+.PHONY: checkov
+checkov: venv ## checkov on the stack, in an environment of its own; each finding that stands is justified in its line
+	@UV_CACHE_DIR=$${XDG_CACHE_HOME:-$$HOME/.cache}/zkboot/uv $(VENV)/bin/uv tool run --quiet --from checkov==3.3.30 \
+	    checkov --directory terraform --framework terraform --quiet --compact --skip-download
 
 .PHONY: bench
 bench: venv zookeeper ## The figures: ratios to doing it by hand, measured here and now

@@ -21,6 +21,7 @@ locals {
         bucket    = local.bucket_name
         cluster   = var.cluster
         group     = local.name
+        backups   = local.backup_prefix
       })
     },
     var.kms_key_arn == null ? {} : {

@@ -39,13 +39,15 @@ output "client_port" {
 }
 
 output "commands" {
-  description = "What to type next: the addresses for a client's connect string, the size, a look at the instances, the group's story and the boot's output."
+  description = "What to type next: the addresses for a client's connect string, the size, a look at the instances, the ensemble's story and the boots' output (with zkboot, or with the AWS CLI alone)."
   value = {
     addresses  = "aws ec2 describe-instances --region ${local.region} --filters Name=tag:aws:autoscaling:groupName,Values=${local.name} Name=instance-state-name,Values=running --query 'Reservations[].Instances[].PrivateIpAddress' --output text"
     scale      = "aws autoscaling set-desired-capacity --region ${local.region} --auto-scaling-group-name ${local.name} --desired-capacity 5"
     instances  = "aws autoscaling describe-auto-scaling-groups --region ${local.region} --auto-scaling-group-names ${local.name} --query 'AutoScalingGroups[].Instances[]' --output table"
     activities = "aws autoscaling describe-scaling-activities --region ${local.region} --auto-scaling-group-name ${local.name} --max-items 10"
+    story      = "zkboot logs --cluster ${var.cluster} --region ${local.region} --since 1h"
+    boots      = "zkboot logs --cluster ${var.cluster} --region ${local.region} --since 1d --unit cloud-init-main"
     logs       = "aws logs tail ${aws_cloudwatch_log_group.this.name} --region ${local.region} --since 1h --follow"
-    shell      = var.session_manager ? "aws ssm start-session --region ${local.region} --target INSTANCE-ID" : null
+    shell      = var.session_manager ? "aws ssm start-session --region ${local.region} --target INSTANCE-ID" : "none, as session_manager is false"
   }
 }

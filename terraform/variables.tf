@@ -262,6 +262,11 @@ variable "settings" {
       ]
     ]))}."
   }
+
+  validation {
+    condition     = can(regex("^backups/.+/$", coalesce(try(var.settings.backup.prefix, null), "backups/orders/")))
+    error_message = "settings.backup.prefix is \"${try(var.settings.backup.prefix, "")}\": it must begin with backups/, go on, and end with a slash, such as backups/orders/. The bucket's lifecycle rules reach nothing else, so that they never reach the record under control/."
+  }
 }
 
 # The group's ways

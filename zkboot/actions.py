@@ -50,6 +50,7 @@ class Act(NamedTuple):
     etag: str  # of the record as it was observed
     decision: Decision
     tell: Callable[[str], None]  # says something now, before a step that takes its time or ends this machine
+    keep: Callable[[], None]  # called again and again during such a step, so that the group and systemd go on waiting
 
     @property
     def me(self) -> Me:
@@ -306,7 +307,7 @@ def unpack(a: Act, identity: Identity, server_id: int) -> None:
     name = source_archive(a.record)
     if all(archive.name != name for archive in a.seen.disk.archives):
         with step("unpack"):
-            a.world.backups.unpack(a.record.source, name, identity, server_id, a.tell)
+            a.world.backups.unpack(a.record.source, name, identity, server_id, a.tell, a.keep)
 
 
 def source_archive(record: Record) -> str:

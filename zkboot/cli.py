@@ -130,7 +130,9 @@ COMMANDS = {
         "generation from the backup, which is verified once more as it is unpacked beside the data, and the others join it.\n"
         "What the members held is kept in their archives. Without a name it is the newest that is not known to be damaged.\n"
         "Another cluster's backups lie under another backup.prefix; one is taken in with --adopt-cluster-id, and the ensemble\n"
-        "keeps its own id. Asks for the cluster's name.",
+        "keeps its own id. Where the cluster has no record (another region, a new bucket) and nobody holds data of it, it\n"
+        "begins from the backup; with --adopt-cluster-id too where nothing else tells that this is its cluster. Asks\n"
+        "for the name.",
         "zkboot restore --before 2026-11-22T10:47:00Z",
     ),
     "logs": Help(

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING
 
-from zkboot import __version__, say
+from zkboot import __version__, older_keys, say
 from zkboot.clock import NodeClock
 from zkboot.errors import DONE, FAILED, SettingsError, UsageError
 from zkboot.lock import node_lock
 from zkboot.settings import load, load_with_origins
 from zkboot.settings_keys import EXTRA, KEYS, Settings
+from zkboot.zookeeper import files
 
 if TYPE_CHECKING:
     from zkboot.reconcile import Turn
@@ -67,7 +68,7 @@ def plan(options: argparse.Namespace) -> int:
 
 
 def config(options: argparse.Namespace) -> int:
-    settings, origin = load_with_origins(options.config, options.set)
+    settings, origin, *_ = load_with_origins(options.config, options.set)
     names = [name for name in KEYS if name != EXTRA] + [f"{EXTRA}.{name}" for name in settings.zookeeper.extra]
     rows = [(name, _value(settings, name), origin(name)) for name in names]
     if options.json:
@@ -94,7 +95,7 @@ def create(options: argparse.Namespace) -> int:
 def adopt(options: argparse.Namespace) -> int:
     from zkboot import commands
 
-    settings = load(options.config, options.set)
+    settings = _settings(options)
     if options.through:
         _confirm(options, settings, "takes this node's data into zkboot's care and starts its server")
         return _loop(options, lambda w, s, tell: commands.adopt_live(w, s, tell, options.through), _patience)
@@ -108,19 +109,20 @@ def restore(options: argparse.Namespace) -> int:
     from zkboot import restores
     from zkboot.aws.backups import S3Backups
 
-    settings = load(options.config, options.set)
+    settings = _settings(options)
     if options.abort:
         return _replace(options, "restore", "")
+    _show_progress(options)
     asked = restores.Asked(options.name, restores.instant_of(options.before), options.adopt_cluster_id)
     chosen = restores.choose(world(settings), S3Backups(settings), settings, asked, _speaker(options))
-    _confirm(options, settings, f"stops every member and goes back to 0x{chosen.manifest.last:x}, {chosen.told}")
+    _confirm(options, settings, chosen.effect)
     return _loop(options, lambda w, s, tell: restores.restore(w, s, tell, chosen, options.replace_live), _patience)
 
 
 def _replace(options: argparse.Namespace, command: str, effect: str) -> int:
     from zkboot import commands
 
-    settings = load(options.config, options.set)
+    settings = _settings(options)
     if options.abort:
         _speaker(options)(commands.abort(world(settings), settings))
         return DONE
@@ -141,7 +143,7 @@ def backup(options: argparse.Namespace) -> int:
     from zkboot import backups
     from zkboot.aws.backups import S3Backups
 
-    settings = load(options.config, options.set)
+    settings = _settings(options)
     make = backups.scheduled if options.scheduled else backups.typed
     with _backup_lock(options, settings):
         make(world(settings), S3Backups(settings), settings, _speaker(options), S3Backups.of_copies(settings))
@@ -153,7 +155,7 @@ def prune(options: argparse.Namespace) -> int:
     from zkboot.aws.backups import S3Backups
     from zkboot.backup import prune, table
 
-    settings = load(options.config, options.set)
+    settings = _settings(options)
     store = S3Backups(settings)
     if options.dry_run:
         planned = prune.plan(store, settings)
@@ -170,7 +172,7 @@ def backups(options: argparse.Namespace) -> int:
     from zkboot.aws.backups import S3Backups
     from zkboot.backup import table
 
-    settings = load(options.config, options.set)
+    settings = _settings(options)
     listed = table.read(S3Backups(settings), settings.backup.prefix)
     text = table.as_json(listed) if options.json else table.as_text(listed)
     if text:
@@ -182,7 +184,7 @@ def verify(options: argparse.Namespace) -> int:
     from zkboot.aws.backups import S3Backups
     from zkboot.backup import verify
 
-    settings = load(options.config, options.set)
+    settings = _settings(options)
     if options.drill:
         return _drill(options, settings)
     _show_progress(options)
@@ -246,7 +248,7 @@ def timers(options: argparse.Namespace) -> int:
     from zkboot import ending, timers
 
     try:
-        settings = load(options.config, options.set)
+        settings = _settings(options)
     except SettingsError as error:
         # What is wrong with them `wait` has said. Once they are mended, recovery must find that by itself.
         raise SettingsError(timers.without_settings()) from error
@@ -289,22 +291,28 @@ def _loop(
     patience: Callable[[Settings], float],
 ) -> int:
     """Hold the node's lock and run one of the loop's commands, each turn's sentence said."""
-    settings = load(options.config, options.set)
+    settings, clock = _settings(options), NodeClock()
     speak = _speaker(options)
 
     quiet = getattr(options, "quiet", False)
     last: Turn | None = None
+    measured = clock.monotonic()
+    _show_progress(options)
 
     def tell(turn: "Turn") -> None:
-        nonlocal quiet, last
+        nonlocal quiet, last, measured
         last = turn
         gc.enable()  # by now all is imported (see `__main__`)
+        # A boot may go on for long: its figures come as often as those of the turns that follow it.
+        if clock.monotonic() - measured >= settings.timing.recover_interval:
+            measured = clock.monotonic()
+            _write_figures(settings, turn)
         quiet = quiet and turn.decision.action == "healthy"
         if quiet:
             return
         speak(turn.sentence, row=turn.decision.row, action=str(turn.decision.action))
 
-    with node_lock(settings.node.state_dir, patience(settings), speak, NodeClock()):
+    with node_lock(settings.node.state_dir, patience(settings), speak, clock):
         code = command(world(settings), settings, tell)
         if last is not None:
             _write_figures(settings, last)
@@ -328,6 +336,19 @@ def _backup_lock(options: argparse.Namespace, settings: Settings) -> Iterator[No
         yield
 
 
+def _settings(options: argparse.Namespace) -> Settings:
+    """The settings; keys of AWS in them become a profile, with a warning."""
+    loaded = load_with_origins(options.config, options.set)
+    state_dir = loaded.settings.node.state_dir
+    if loaded.keys is None:
+        older_keys.forget(state_dir)
+        return loaded.settings
+    with files.unknown_on_error():
+        older_keys.keep(state_dir, loaded.keys)
+        print(f"zkboot: {older_keys.warning(loaded.file, state_dir)}", file=sys.stderr)
+    return loaded.settings
+
+
 def _show_progress(options: argparse.Namespace) -> None:
     """A bar, where a person looks on."""
     from zkboot.backup import progress
@@ -343,7 +364,7 @@ def _patience(settings: Settings) -> float:
 def _plan(options: argparse.Namespace) -> "Turn":
     from zkboot import reconcile
 
-    settings = load(options.config, options.set)
+    settings = _settings(options)
     return reconcile.plan(world(settings), settings)
 
 

@@ -6,10 +6,11 @@ does nothing else until the intent is carried out or withdrawn. It goes on once 
 """
 
 import uuid
+from contextlib import suppress
 
 from zkboot import record as records
 from zkboot.actions import Act, id_of, next_generation, password, put_report, put_secrets, replace_record, restoring
-from zkboot.errors import FAILED, Halted, Stale, ZkbootError
+from zkboot.errors import FAILED, Halted, Stale, UnknownFact, ZkbootError
 from zkboot.model import (
     Action,
     Change,
@@ -80,8 +81,6 @@ def intend(world: World, settings: Settings, found: Seen, command: str, live: bo
     record, quorum, me = known_record(found), seen.quorum, seen.me.instance_id
     if record.intent is not None:
         if (record.intent.command, record.intent.instance_id, record.intent.source) == (command, me, source):
-            if isinstance(quorum, Quorum):
-                wake(world, settings, found, quorum)
             return record
         of = f" of {record.intent.source}" if record.intent.source else ""
         raise Refused(
@@ -111,8 +110,6 @@ def intend(world: World, settings: Settings, found: Seen, command: str, live: bo
             raise Refused(
                 f"nothing was done, as another node wrote the record this moment: run the command again ({error})"
             ) from error
-    if isinstance(quorum, Quorum):
-        wake(world, settings, found, quorum)
     return record
 
 
@@ -123,19 +120,9 @@ def known_record(found: Seen) -> Record:
     raise Refused(f"the cluster's record could not be read: {record.why if record else 'there is none'}")
 
 
-def wake(world: World, settings: Settings, found: Seen, quorum: Quorum) -> None:
-    """Members that serve look at AWS only when something changed: a configuration put again as it is counts as a change."""
-    leader = quorum.configuration.server(quorum.leader)
-    assert leader is not None
-    with step("wake"):
-        world.server.reconfigure(
-            leader.address, password(acting(world, settings, found)), Change((leader,), (), quorum.configuration.version)
-        )
-
-
 def follow(world: World, settings: Settings, say: Say, record: Record) -> Turn:
     """Turns until each living member has stopped and reported; says who has not. The last turn."""
-    end = world.clock.monotonic() + settings.timing.bootstrap_timeout
+    end, wake_at = world.clock.monotonic() + settings.timing.bootstrap_timeout, 0.0
     while True:
         latest = turn(world, settings)
         missing = missing_members(latest, record)
@@ -146,7 +133,27 @@ def follow(world: World, settings: Settings, say: Say, record: Record) -> Turn:
             raise Halted(
                 f"{', '.join(missing or ['unknown members'])} did not stop; terminate them, or withdraw the command with --abort"
             )
+        if world.clock.monotonic() >= wake_at and woken(world, settings, latest.observation):
+            wake_at = world.clock.monotonic() + settings.timing.recover_interval
         world.clock.sleep(settings.timing.turn_pause)
+
+
+def woken(world: World, settings: Settings, seen: Observation | None) -> bool:
+    """Members that serve look at AWS only when something changed: a configuration put again as it is counts as a change.
+
+    Once is not enough: a member that read the record right before the intent was in it takes that change for one it has seen.
+    """
+    quorum = seen.quorum if seen is not None else None
+    if seen is None or not isinstance(quorum, Quorum):
+        return False
+    leader = quorum.configuration.server(quorum.leader)
+    assert leader is not None
+    with suppress(Stale, UnknownFact):
+        secret = password(acting(world, settings, Seen(seen, "")))
+        with step("wake"):
+            world.server.reconfigure(leader.address, secret, Change((leader,), (), quorum.configuration.version))
+        return True
+    return False
 
 
 def following(missing: list[str] | None) -> str:
@@ -213,7 +220,7 @@ def given_up(world: World, latest: Turn, source: str) -> str:
 def acting(world: World, settings: Settings, found: Seen) -> Act:
     """What the actions work with, for a command instead of a turn."""
     seen = found.observation
-    return Act(world, settings, seen, Words(seen), found.etag, Decision(1, Action.OBEY, ""), lambda text: None)
+    return Act(world, settings, seen, Words(seen), found.etag, Decision(1, Action.OBEY, ""), lambda text: None, lambda: None)
 
 
 def abort(world: World, settings: Settings) -> str:

@@ -661,7 +661,9 @@ def then_12(w: Words) -> Decision:
     lost = f"cluster {w.seen.cluster} has no record, but there is {remains(w)}"
     back = f"`aws s3api list-object-versions --bucket … --prefix control/{w.seen.cluster}/record.json` shows what it was"
     return say(
-        Action.HALT, f"halted: {lost}; the record is lost, and nothing is created over what may exist. Put it back: {back}"
+        Action.HALT,
+        f"halted: {lost}; the record is lost, and nothing is created over what may exist. Put it back: {back}. Where nothing is "
+        "left but backups, or this is a new region, `zkboot restore --adopt-cluster-id` on one node goes on from the newest",
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from zkboot import record as records
+from zkboot import systemd
 from zkboot.actions import Act, act, put_report, says
 from zkboot.errors import DONE, FAILED, HALTED, WAITING, SettingsError, Stale, ZkbootError
 from zkboot.model import Action, Decision, DiskState, Holds, Mode, Observation, Quorum, State, Unknown
@@ -21,6 +22,8 @@ WATCHED_ROWS = (5, 6, 8, 16, 17)
 IDLE = (Action.WAIT, Action.HALT, Action.HEALTHY)
 GLANCE = 0.05  # seconds between two looks at the servers, longer the longer it lasts
 ASK_GROUP = 30.0  # seconds from one look into the group's activity log to the next
+KEEP = 10.0  # seconds from one sign of life to the next during an action that takes its time
+PATIENCE = 600.0  # seconds without such a sign after which systemd ends zkboot, as its unit has it for a whole turn
 
 
 class Turn(NamedTuple):
@@ -103,8 +106,10 @@ def carry_out(world: World, settings: Settings, notes: Notes, found: Seen, decis
         notes.state["restarts"] = seen.restarts + 1
         notes.save()
     told = Turn(seen, decision, decision.reason)
-    sentence = act(Act(world, settings, seen, words, found.etag, decision, lambda text: say(told._replace(sentence=text))))
-    if hook := hook_to_keep(settings, words, decision):
+    hook = hook_to_keep(settings, words, decision)
+    tell, keep = lambda text: say(told._replace(sentence=text)), keeper(world, hook)
+    sentence = act(Act(world, settings, seen, words, found.etag, decision, tell, keep))
+    if hook:
         with step("heartbeat"):
             kept = learn(lambda: world.group.heartbeat(hook))
         if isinstance(kept, Unknown):  # what was done is done, and said
@@ -126,14 +131,33 @@ def report_membership(world: World, settings: Settings, seen: Observation, words
             put_report(world, settings, seen, words, Holds.DATA)
 
 
+def keeper(world: World, hook: str) -> Callable[[], None]:
+    """What an action calls, as often as it likes, while it takes its time: whoever waits for this node goes on waiting."""
+    kept = world.clock.monotonic()
+
+    def keep() -> None:
+        nonlocal kept
+        if world.clock.monotonic() - kept < KEEP:
+            return
+        kept = world.clock.monotonic()
+        systemd.ask_for_time(PATIENCE)
+        if hook:
+            with step("heartbeat"):
+                learn(lambda: world.group.heartbeat(hook))
+
+    return keep
+
+
 def hook_to_keep(settings: Settings, words: Words, decision: Decision) -> str:
-    """The hook whose time must not end now: the group would end an instance that cannot go yet, or has data and is not let in."""
+    """The hook whose time must not end now: the group would end an instance that cannot go yet, that has data and is not let in,
+    or that restores a backup or waits for its seed to have done so."""
     seen, group = words.seen, words.group
     if seen.taken is True:
         return "" if decision.action in (Action.LET_GO, Action.LEAVE) else settings.aws.termination_hook
     own = group.instances.get(seen.me.instance_id) if group else None
     waits = own is not None and own.lifecycle == "Pending:Wait" and decision.action is not Action.LET_IN
-    return settings.aws.launch_hook if waits and seen.disk.state is DiskState.DATA else ""
+    restoring = words.record is not None and words.record.state is State.RESTORING
+    return settings.aws.launch_hook if waits and (restoring or seen.disk.state is DiskState.DATA) else ""
 
 
 def settle_light(notes: Notes, words: Words) -> None:

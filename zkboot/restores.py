@@ -1,5 +1,6 @@
 """`zkboot restore`: which backup a person means, and that it may and can be restored from here. The rest is as with every
-command that replaces what there is (`commands`)."""
+command that replaces what there is (`commands`); where there is nothing, in a new region or a new bucket, the cluster begins
+from the backup."""
 
 import datetime
 import os
@@ -7,6 +8,7 @@ from typing import NamedTuple
 
 from zkboot import commands
 from zkboot import record as records
+from zkboot.actions import own_claim, put_report, restoring
 from zkboot.backup import catalogue
 from zkboot.backup.catalogue import Catalogue, Entry
 from zkboot.backup.manifest import Manifest
@@ -15,9 +17,14 @@ from zkboot.backup.sizes import mib, span
 from zkboot.backup.store import Store
 from zkboot.backup.verify import Tell, load, verify
 from zkboot.commands import Refused
-from zkboot.errors import DONE, FAILED, UsageError
-from zkboot.reconcile import Say, Turn
+from zkboot.errors import DONE, FAILED, Stale, UsageError
+from zkboot.model import DiskState, Holds, Identity, Observation, Quorum, Record, Report, State, Unknown
+from zkboot.notes import Notes
+from zkboot.observe import Seen, observe
+from zkboot.reconcile import Say, Turn, bootstrap
 from zkboot.settings import Settings
+from zkboot.steps import step
+from zkboot.words import Words
 from zkboot.world import World
 
 
@@ -30,15 +37,22 @@ class Asked(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The backup to be restored; `age` in seconds by S3's clock."""
+    """The backup to be restored; `age` in seconds by S3's clock, and whether there is a record of the cluster that it is for."""
 
     source: str
     manifest: Manifest
     age: float
+    recorded: bool
 
     @property
     def told(self) -> str:
         return f"backup {self.manifest.name} ({span(self.age)} old, {mib(self.manifest.bytes)})"
+
+    @property
+    def effect(self) -> str:
+        if self.recorded:
+            return f"stops every member and goes back to 0x{self.manifest.last:x}, {self.told}"
+        return f"finds no record of the cluster, and begins it here at 0x{self.manifest.last:x}, from {self.told}"
 
 
 def instant_of(text: str | None) -> float | None:
@@ -61,18 +75,25 @@ def choose(world: World, store: Store, settings: Settings, asked: Asked, tell: T
     listed = catalogue.read(store, settings.backup.prefix)
     entry, manifest = pick(store, settings, listed, asked, by)
     found = records.read(world.store, settings.cluster)
-    if found is None:
-        raise Refused(f"cluster {settings.cluster} has no record: nothing was done. Start its instances first, or put it back")
-    if manifest.cluster_id != found[0].cluster_id and not asked.adopt:
-        raise Refused(
-            f"backup {manifest.name} is of cluster {manifest.cluster} ({manifest.cluster_id}), this one is "
-            f"{found[0].cluster_id}: nothing was done. To take its data in all the same add --adopt-cluster-id"
-        )
+    own = found[0].cluster_id if found else world.store.secret(settings.aws.witness)
+    if manifest.cluster_id != own and not asked.adopt:
+        raise Refused(foreign(manifest, settings.cluster, own))
     expect_room(manifest, settings)
     if entry.verified is None:
         tell(f"backup {manifest.name} was {'found damaged' if entry.damaged else 'never verified'}: it is verified now")
         verify(store, settings, manifest, by, tell)
-    return Chosen(settings.backup.prefix + manifest.name, manifest, listed.date - entry.as_of)
+    return Chosen(settings.backup.prefix + manifest.name, manifest, listed.date - entry.as_of, found is not None)
+
+
+def foreign(manifest: Manifest, cluster: str, own: str | None) -> str:
+    """Why that backup is not simply this cluster's."""
+    of = f"backup {manifest.name} is of cluster {manifest.cluster} ({manifest.cluster_id})"
+    if own is not None:
+        return f"{of}, this one is {own}: nothing was done. To take its data in all the same add --adopt-cluster-id"
+    return (
+        f"{of}, and no cluster {cluster} was ever here: nothing was done. To let it go on here from that backup add "
+        "--adopt-cluster-id; where its ensemble still serves elsewhere, each goes its own way from then on"
+    )
 
 
 def pick(store: Store, settings: Settings, listed: Catalogue, asked: Asked, by: str) -> tuple[Entry, Manifest]:
@@ -97,7 +118,11 @@ def restore(world: World, settings: Settings, say: Say, chosen: Chosen, live: bo
         latest[:] = [turn]
         say(turn)
 
-    code = commands.replace(world, settings, tell, "restore", live, chosen.source)
+    if chosen.recorded:
+        code = commands.replace(world, settings, tell, "restore", live, chosen.source)
+    else:
+        begin(world, settings, chosen)
+        code = bootstrap(world, settings, tell)
     if code != DONE:
         return code
     found = records.read(world.store, settings.cluster)
@@ -107,3 +132,80 @@ def restore(world: World, settings: Settings, say: Say, chosen: Chosen, live: bo
         return FAILED
     say(latest[0]._replace(sentence=f"restored at 0x{chosen.manifest.last:x} from {chosen.told}"))
     return DONE
+
+
+# --- where there is no record
+
+
+def begin(world: World, settings: Settings, chosen: Chosen) -> None:
+    """The cluster's first record here: this node is the seed, which that backup is restored to.
+
+    Only where nothing is left of the cluster but what the dead have reported. Raises Refused before anything was changed.
+    """
+    seen = observe(world, settings, Notes(world)).observation
+    reports = Words(seen).reports
+    refusal = going_on(seen) or held(world, seen, reports)
+    if refusal:
+        raise Refused(f"cluster {settings.cluster} has no record, and {refusal}: nothing was done")
+    identities = [i for r in reports.values() for i in (r.identity, *(a.identity for a in r.archives)) if i is not None]
+    former = Record(
+        revision=0,
+        nonce="",
+        cluster_id=cluster_id(world, settings, chosen, identities),
+        scope=seen.me.scope,
+        generation=max((i.generation for i in identities), default=0),
+        state=State.RESTORING,
+        seed="",
+        started=False,
+        created=(),
+        zk_epoch=0,
+        members={},
+    )
+    act = commands.acting(world, settings, Seen(seen._replace(record=former), ""))
+    new = restoring(act, world.backups.backup(chosen.source), chosen.source)
+    with step("report joining"):
+        put_report(world, settings, seen, Words(seen), Holds.JOINING)
+    try:
+        with step("begin"):
+            records.create(world.store, settings.cluster, new._replace(members={settings.ensemble.id_offset + 1: own_claim(act)}))
+    except Stale as error:
+        raise Refused(f"another node wrote the record this moment: nothing was done; run the command again ({error})") from error
+
+
+def going_on(seen: Observation) -> str:
+    """What speaks against a beginning in what is going on; "" for nothing."""
+    if seen.record is not None:
+        return "it is unknown whether that holds; run the command again"
+    if isinstance(seen.quorum, Quorum):
+        return "an ensemble serves, whose members write it again"
+    unknown = [fact.why for fact in (seen.quorum, seen.reports, seen.group, seen.taken) if isinstance(fact, Unknown)]
+    if unknown:
+        return f"what else there is is unknown ({unknown[0]})"
+    return "the group takes this instance" if seen.taken else ""
+
+
+def held(world: World, seen: Observation, reports: dict[str, Report]) -> str:
+    """What the living hold, or may hold; "" where all that lives is empty."""
+    me, back = seen.me.instance_id, "put the record back, as `zkboot plan` says"
+    if seen.disk.state is not DiskState.EMPTY or seen.disk.archives:
+        return f"this node's disk is {seen.disk.state}{', with archives' if seen.disk.archives else ''} ({back})"
+    group = world.group.describe(frozenset({me, *reports}))
+    living = {i.id for i in group.instances.values() if i.state != "terminated"} - {me}
+    holders = [r for r in reports.values() if r.instance_id in living and (r.holds is not Holds.EMPTY or r.data or r.archives)]
+    if holders:
+        names = ", ".join(sorted(f"{r.instance_id} ({r.holds})" for r in holders))
+        return f"{names} may hold data of it ({back}; or terminate what holds nothing)"
+    silent = sorted(living - reports.keys())
+    return f"{', '.join(silent)} has not said yet what its disk holds (wait for it, or terminate it)" if silent else ""
+
+
+def cluster_id(world: World, settings: Settings, chosen: Chosen, identities: list[Identity]) -> str:
+    """The one that is known here; where none is, the backup's goes on here."""
+    witness = world.store.secret(settings.aws.witness)
+    known = {i.cluster_id for i in identities} | ({witness} if witness else set())
+    if len(known) > 1:
+        raise Refused(
+            f"two clusters were here, {' and '.join(sorted(known))}: nothing was done. Remove the reports of one under "
+            f"control/{settings.cluster}/reports/, or the parameter {settings.aws.witness}"
+        )
+    return next(iter(known), chosen.manifest.cluster_id)

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from zkboot import settings_problems
+from zkboot import older_keys, settings_problems
 from zkboot.errors import SettingsError
 from zkboot.settings_keys import EXTRA, KEYS, SECTIONS, Settings
 
@@ -18,10 +18,13 @@ DEFAULT_PATH = "/etc/zkboot/zkboot.toml"
 
 
 class Loaded(NamedTuple):
-    """The settings, and where a key's value comes from: `default`, `--set`, or file and line."""
+    """The settings, and where a key's value comes from: `default`, `--set`, or file and line. `file` is theirs; `keys` are those
+    of AWS that stand in it."""
 
     settings: Settings
     origin: Callable[[str], str]
+    file: str
+    keys: older_keys.Keys | None
 
 
 def load(path: str | None = None, overrides: Mapping[str, str] | None = None) -> Settings:
@@ -37,10 +40,11 @@ def load_with_origins(path: str | None, overrides: Mapping[str, str]) -> Loaded:
     """As `load`, with the origin of each key."""
     path, text = _read(path)
     given = _flatten(_parse(path, text))
-    given.update((key, _from_text(key, value)) for key, value in overrides.items())
+    keys_of_aws, wrong_keys = older_keys.take(given, overrides)
+    given.update((key, _from_text(key, value)) for key, value in overrides.items() if key not in older_keys.NAMES)
     extra = {key.removeprefix(EXTRA + "."): value for key, value in given.items() if key.startswith(EXTRA + ".")}
 
-    problems = dict(settings_problems.of_keys(given, path)) | dict(settings_problems.of_extra(extra))
+    problems = dict(settings_problems.of_keys(given, path)) | dict(settings_problems.of_extra(extra)) | wrong_keys
     settings = _build(given, extra, problems)
     contradictions = {
         frozenset(keys): (next((key for key in keys if key in given), keys[0]), problem)
@@ -52,14 +56,14 @@ def load_with_origins(path: str | None, overrides: Mapping[str, str]) -> Loaded:
     def origin(key: str) -> str:
         if key in overrides:
             return "--set"
-        if key not in given:
+        if key not in given and key not in older_keys.NAMES:
             return path if found else "default"
         line = line_of(text, key)
         return f"{path}:{line}" if line else path
 
     if found:
         raise SettingsError(_complaint([f"{origin(key)}: {key}: {problem}" for key, problem in found]))
-    return Loaded(_resolve(settings), origin)
+    return Loaded(_resolve(settings), origin, path, keys_of_aws)
 
 
 def missing(path: str | None, overrides: Mapping[str, str]) -> tuple[str, ...]:

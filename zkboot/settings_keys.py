@@ -53,7 +53,8 @@ def _is_metadata(text: str) -> bool:
 
 
 def _is_prefix(text: str) -> bool:
-    return _is_word(text) and not text.startswith("/") and not (text + "/").startswith("control/")
+    reached = (text + "/").startswith("control/") or "control/".startswith(text)
+    return _is_word(text) and not text.startswith("/") and not reached
 
 
 def _is_heap(text: str) -> bool:
@@ -81,7 +82,7 @@ HEAP = Form('a size for -Xmx such as "512m" or "2g"', _is_heap)
 FLAG = Form("options that begin with - (the heap is zookeeper.heap)", lambda text: text.startswith("-") and text[:4] != "-Xmx")
 MODE = Form('"hot" or "cold"', ("hot", "cold").__contains__)
 SSE = Form('"", "AES256" or "aws:kms"', ("", "AES256", "aws:kms").__contains__)
-PREFIX = Form("what keys begin with, such as backups/a/: no slash first, and not below control/", _is_prefix)
+PREFIX = Form("what keys begin with, such as backups/a/: no slash first, and nothing of control/", _is_prefix)
 NO_BUCKET, NO_PREFIX = _optional(BUCKET), _optional(PREFIX)
 NO_PATH, NO_URL, NO_WORD, NO_HEAP = _optional(PATH), _optional(URL), _optional(WORD), _optional(HEAP)
 

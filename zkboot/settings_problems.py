@@ -56,6 +56,7 @@ OLDER: Mapping[str, str] = {
     "aws_secret_key": KEYS_OF_AWS,
     "aws_access_key_id": KEYS_OF_AWS,
     "aws_secret_access_key": KEYS_OF_AWS,
+    "s3_bucket": "is called backup.bucket here",
     "s3_endpoint": "is called backup.endpoint here",
 }
 

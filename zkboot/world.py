@@ -194,9 +194,18 @@ class BackupsApi(Protocol):
     def backup(self, source: str) -> Backup:
         """Raises Damaged when it is not there, or its manifest is none."""
 
-    def unpack(self, source: str, name: str, identity: Identity, server_id: int, tell: Callable[[str], None]) -> None:
+    def unpack(
+        self,
+        source: str,
+        name: str,
+        identity: Identity,
+        server_id: int,
+        tell: Callable[[str], None],
+        keep: Callable[[], None],
+    ) -> None:
         """Download a backup, verify it to its last record, and leave it as the archive `name` on this node's disk, from which
-        `bring_back` makes the unfenced disk of that identity's seed. Whole or not at all; the disk itself is not touched.
+        `bring_back` makes the unfenced disk of that identity's seed. Whole or not at all; the disk itself is not touched. `keep`
+        is called with each piece.
 
         Raises Damaged when the backup is (it is marked so), NoRoom.
         """

@@ -149,6 +149,16 @@ run "sixth" {
   expect_failures = [var.min_size, var.max_size, var.settings]
 }
 
+run "backups_beside_the_record" {
+  command = plan
+
+  variables {
+    settings = { backup = { prefix = "control/orders/" } }
+  }
+
+  expect_failures = [var.settings]
+}
+
 # What looks at another variable stays silent while that one is refused: hence these by themselves.
 
 run "launch_timeout_beyond_aws" {

@@ -1,5 +1,6 @@
 """Copies in a second bucket, of another region, by another account's credentials."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_each_backup_is_copied_and_read_back_there(place: Place, server: Machine
     place.typed()
     name = place.newest().name
     assert copied(place) == whole(name)
-    assert place.said[-2] == f"copied {name} to s3://{SECOND}/{PREFIX}"
+    assert re.fullmatch(rf"copied {name} to s3://{SECOND}/{PREFIX}: .* in .* s \(.*/s\)", place.said[-2]), place.said
     assert place.said[-1].startswith(f"in {SECOND}: verified {name} to its last record")
     for ending in (ARCHIVE, MANIFEST):
         assert place._admin.get_object(Bucket=SECOND, Key=PREFIX + name + ending)["Body"].read() == place.get(name + ending)

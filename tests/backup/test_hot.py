@@ -1,6 +1,7 @@
 """A hot backup of real servers, and what is read back of it."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import threading
@@ -138,6 +139,52 @@ def test_the_server_purges_in_the_middle(place: Place, ensemble: list[Machine], 
     manifest = place.newest()
     assert purged & {Path(file.path).name for file in manifest.files}, purged
     assert place.said[-1].startswith(f"verified {manifest.name} ")
+
+
+def test_the_server_truncates_in_the_middle(aws: Node, tmp_path: Path, hook: None) -> None:
+    """A leader alone logs what the others never saw; they go on without it, and have it cut off while it is copied."""
+    with machines(tmp_path, 3) as three:
+        one, *others = three
+        one.create()
+        prove(one)
+        for other in others:
+            other.join(one)
+        write(one)
+        with client(one) as zk:
+            wait_for("the others to have it all", lambda: len({held(machine.data).zxid for machine in three}) == 1)
+            common = held(one.data).zxid
+            for other in others:
+                os.kill(int((other.root / "run/zookeeper.pid").read_text().split()[0]), signal.SIGSTOP)
+            zk.create_async("/never-seen", b"x" * 1000)
+            wait_for("the leader to have logged it", lambda: held(one.data).zxid > common)
+            for machine in three:
+                machine.kill()
+
+        def go_on() -> None:
+            for other in others:
+                other.start()
+            wait_for("the others to go on", lambda: any(other.mode() is Mode.LEADER for other in others))
+            one.start()
+            one.wait_for(Mode.FOLLOWER)  # before any write of their epoch: then it gets a snapshot instead
+            write(others[0], 1)
+
+        once = iter([go_on])
+
+        def meanwhile(when: str, name: str) -> None:
+            if (when, name) == ("before", "begin upload"):
+                next(once, lambda: None)()
+
+        place = Place(aws, one)
+        place.remove_all()
+        steps.hook = meanwhile
+        place.typed()
+        manifest = place.newest()
+        assert f"Truncating log to get in sync with the leader 0x{common:x}" in one.log()
+        again = [said for said in place.said if said.startswith("copying again, as the files changed meanwhile")]
+        assert len(again) == 1 and "cut short" in again[0] and manifest.last >> 32 > common >> 32, place.said
+        unpack(place.get(f"{manifest.name}.tar.gz"), tmp_path / "unpacked")
+        assert b"/never-seen" not in b"".join(path.read_bytes() for path in (tmp_path / "unpacked").rglob("log.*"))
+        place.remove_all()
 
 
 def test_split_folders(aws: Node, tmp_path: Path) -> None:

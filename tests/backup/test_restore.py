@@ -1,5 +1,6 @@
 """A backup comes back to a disk: whole or not at all, and the disk itself is not touched before it is."""
 
+import io
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import pytest
 from tests.backup.ensemble import PREFIX, Place, client, held, prove
 from tests.integration.aws import BUCKET, Node, node
 from tests.integration.servers import PASSWORD, Machine, machines
-from zkboot.backup import restore
+from zkboot.backup import progress, restore
 from zkboot.backup.manifest import ARCHIVE, DAMAGED, MANIFEST, VERIFIED, Manifest
 from zkboot.backup.restore import NodeBackups, expect_room
 from zkboot.errors import Damaged, NoRoom, ZkbootError
@@ -67,7 +68,7 @@ class Other:
         self.said: list[str] = []
 
     def unpack(self, manifest: Manifest) -> None:
-        self.backups.unpack(self.settings.backup.prefix + manifest.name, NAME, NEXT, 1, self.said.append)
+        self.backups.unpack(self.settings.backup.prefix + manifest.name, NAME, NEXT, 1, self.said.append, lambda: None)
 
     def hold(self) -> tuple[object, list[str]]:
         """What the disk holds now, of its own making, and where."""
@@ -90,7 +91,10 @@ def test_a_server_goes_on_from_it_and_above_all_that_was_seen(place: Place, tmp_
     other.unpack(manifest)
     disk = other.disk.read()
     assert disk.state is DiskState.EMPTY and [archive.name for archive in disk.archives] == [NAME]
-    assert f"is whole: {restore.mib(manifest.bytes)} verified to 0x{manifest.last:x}" in other.said[-1]
+    started, ended_with = other.said
+    assert started.startswith(f"restoring {manifest.name}: an archive of ")
+    assert f"is whole: verified to 0x{manifest.last:x}, {restore.mib(manifest.bytes)}, an archive of " in ended_with
+    assert ended_with.endswith("/s)")
     other.disk.bring_back(NAME)
     between = other.disk.read()
     assert (between.state, between.identity, between.seeded, between.fenced) == (DiskState.DATA, NEXT, True, False)
@@ -105,6 +109,17 @@ def test_a_server_goes_on_from_it_and_above_all_that_was_seen(place: Place, tmp_
             assert all(zk.get(f"/n{number}")[0] == random.Random(number).randbytes(50_000) for number in range(ZNODES))
             assert zk.create("/after", b"").startswith("/after") and zk.exists("/after").czxid >> 32 > FLOOR
         expect_taken_over(other.machine)
+
+
+def test_a_person_sees_how_far_it_is_and_a_log_does_not(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, manifest = io.StringIO(), place.newest()
+    monkeypatch.setattr(progress, "screen", terminal)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    seen = Other(place, tmp_path)
+    seen.unpack(manifest)
+    drawn = terminal.getvalue()
+    assert f"restoring {manifest.name} [#" in drawn and "100%" in drawn and drawn.endswith(progress.CLEARED)
+    assert len(seen.said) == 2
 
 
 def expect_taken_over(machine: Machine) -> None:

@@ -1,8 +1,12 @@
 """`zkboot backup`, `backups` and `verify` as they are typed on machines of a lab group, and what a kill at any step leaves."""
 
+import contextlib
 import json
+import os
+import pty
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +16,10 @@ import pytest
 from tests.backup.bucket import MANIFEST, names, prefix
 from tests.lab.group import DEADLINE, Group
 from tests.lab.ledger import Ledger
-from tests.lab.region import BUCKET, Region
+from tests.lab.region import BUCKET, REGION, Region
+from zkboot import older_keys
 from zkboot.aws import backups as s3
-from zkboot.backup import making, verify
+from zkboot.backup import making, progress, verify
 
 STEPS = [
     name
@@ -88,6 +93,62 @@ def test_the_timers_of_all_nodes_at_once_make_one_backup(zk: Group) -> None:
     assert len(makers) == 1 and makers[0] is not leader
     others = [text for machine, text in said.items() if machine is not makers[0]]
     assert all("'s turn; this one's comes in " in text or "no backup is due" in text for text in others), said
+
+
+def test_a_terminal_sees_a_bar_and_the_line_that_stays(zk: Group) -> None:
+    machine = zk.followers()[0]
+    ours, theirs = pty.openpty()
+    command = [*machine.command, "verify"]
+    process = subprocess.Popen(
+        command, cwd=machine.root, env=machine.typed_environment(), stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    drawn = ""
+    with os.fdopen(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):  # EIO is its end
+        while piece := terminal.read(1000):
+            drawn += piece.decode()
+    assert process.wait(DEADLINE) == 0, drawn
+    bar, _, rest = drawn.partition(progress.CLEARED)[2].rpartition(progress.CLEARED)
+    assert re.search(r"verifying \w+ \[[#-]+\] .* of .*/s, .* left", bar) and re.search(
+        r"Z verified \w+ to its last record, .*/s\)", rest
+    ), drawn
+
+
+def test_the_older_tools_keys_reach_a_bucket_that_the_instance_role_does_not(zk: Group) -> None:
+    """They lie in one file, for its owner alone, and are nowhere else: no log, no other process, not what a person is shown."""
+    write(zk)
+    machine, elsewhere = zk.followers()[0], "older-tools-bucket"
+    place, kept = machine.root / "etc/zkboot.toml", machine.root / "var/zkboot/credentials"
+    zk.region.client("s3").create_bucket(Bucket=elsewhere, CreateBucketConfiguration={"LocationConstraint": REGION})
+    key = access_key(zk, elsewhere)
+    before = place.read_text()
+    there = before + f'\n[backup]\nbucket = "{elsewhere}"\n'
+    place.write_text(f'{there}aws_access_key = "{key["AccessKeyId"]}"\naws_secret_key = "{key["SecretAccessKey"]}"\n')
+    done = machine.zkboot("backup")
+    assert done.returncode == 0 and "verified " in done.stdout, done.stdout
+    assert f"warning: {place} holds keys of AWS (backup.aws_access_key), as the older tool's settings did" in done.stdout
+    assert kept.stat().st_mode & 0o777 == 0o600 and key["SecretAccessKey"] in kept.read_text()
+    shown = machine.zkboot("config").stdout
+    assert re.search(rf'^backup.profile +"{older_keys.PROFILE}"', shown, re.MULTILINE)
+    files = {path: path.read_bytes() for path in machine.root.rglob("*") if path.is_file() and path not in (place, kept)}
+    files |= {path: path.read_bytes() for path in (Path(f"/proc/{machine.server_pid}/environ"),)}
+    told = {"backup": done.stdout.encode(), "config": shown.encode(), **files}
+    words = [key[name].encode() for name in ("AccessKeyId", "SecretAccessKey")]
+    assert not [name for name, text in told.items() if any(word in text for word in words)]
+    place.write_text(there)
+    refused = machine.zkboot("backups")
+    assert refused.returncode == 3 and "the instance role needs s3:ListBucket" in refused.stdout and not kept.exists()
+    place.write_text(before)
+
+
+def access_key(zk: Group, bucket: str) -> dict[str, Any]:
+    """Of a user who may do everything with that bucket, and nothing else."""
+    iam, resources = zk.region.client("iam"), [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    iam.create_user(UserName="older-tool")
+    may = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": resources}]}
+    iam.put_user_policy(UserName="older-tool", PolicyName="bucket", PolicyDocument=json.dumps(may))
+    found: dict[str, Any] = iam.create_access_key(UserName="older-tool")["AccessKey"]
+    return found
 
 
 def test_a_manifest_that_cannot_be_read(zk: Group) -> None:

@@ -50,7 +50,7 @@ MEASUREMENTS = {
     "leader": Measurement("leader killed to the next acknowledged write", ensembles.leader, 2),
     "majority": Measurement("a majority terminated to the next acknowledged write", majority.majority, 2),
     "turn": Measurement("what a light and a whole turn cost", turns.turn, 5),
-    "backup": Measurement("a backup and its reading back, and what writers feel of one", backups.backup, 6),
+    "backup": Measurement("a backup, its reading back, what writers feel of it, and a restore", backups.backup, 17),
     "full": Measurement("booted instances (root, Linux, Packer): launch, sizes, the server's start", full_lab, 2),
     "stack": Measurement("the stack by Terraform (also its AWS provider): apply, plan, destroy", of_stack, 2),
     "policy": Measurement("the size of the proved space", policy, 1),

@@ -1,12 +1,10 @@
-"""What a cell came to, and the file that keeps it: one JSON line for each, so that a run that was stopped goes on."""
+"""What a cell came to, and the file that keeps it."""
 
-import json
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.lab.machines import CHECKOUT
+from tests.report.played import Results
 
-RESULTS = CHECKOUT / "build/chaos.jsonl"
 BIN = 0.5  # seconds of writes counted together
 
 HEALED = "healed"
@@ -47,20 +45,26 @@ class Outcome(NamedTuple):
         """Seconds from the fault, or from the end of one that lasts."""
         return max(0.0, self.healed - max(self.struck, self.ended)) if self.healed >= 0 else -1.0
 
+    @property
+    def name(self) -> str:
+        return self.cell
 
-def keep(outcome: Outcome, file: Path = RESULTS) -> None:
-    file.parent.mkdir(exist_ok=True)
-    with open(file, "a", encoding="utf-8") as results:
-        results.write(json.dumps(outcome._asdict()) + "\n")
+    @property
+    def bad(self) -> bool:
+        return self.kind == PROBLEM
+
+    @property
+    def line(self) -> str:
+        if self.kind in (IMPOSSIBLE, PROBLEM):
+            return f"{self.cell}: {self.kind}: {self.why}"
+        healed = self.kind if self.kind == HALTED else f"healed after {self.time_to_heal:.1f} s"
+        figures = f"{self.acknowledged} writes, {self.lost} lost, longest gap {self.longest_gap:.1f} s"
+        return f"{self.cell}: {healed}, {figures} ({self.took:.0f} s): {self.sentence}"
 
 
-def kept(file: Path = RESULTS) -> dict[str, Outcome]:
-    """The newest outcome of each cell."""
-    if not file.exists():
-        return {}
-    return {outcome.cell: outcome for outcome in map(parse, file.read_text().splitlines())}
-
-
-def parse(line: str) -> Outcome:
-    found = Outcome(**json.loads(line))
+def of_json(fields: dict[str, Any]) -> Outcome:
+    found = Outcome(**fields)
     return found._replace(writes=tuple(found.writes), said=tuple(Said(*said) for said in found.said))
+
+
+RESULTS = Results(CHECKOUT / "build/chaos.jsonl", of_json)

@@ -10,8 +10,9 @@ from tests.chaos import report
 from tests.chaos.cells import FAULTS, MOMENTS, Cell, every_cell
 from tests.chaos.faults import STRIKES
 from tests.chaos.moments import BROUGHT_ABOUT
-from tests.chaos.outcome import HALTED, HEALED, IMPOSSIBLE, LOST, PROBLEM, Outcome, Said, keep, kept
+from tests.chaos.outcome import HALTED, HEALED, IMPOSSIBLE, LOST, PROBLEM, Outcome, Said, of_json
 from tests.chaos.play import Lab, play
+from tests.report.played import Results, unplayed
 
 CHOICE = (
     Cell("majority", "power", "under writes"),
@@ -108,10 +109,13 @@ def test_the_page_shows_every_cell_and_needs_nothing_else(tmp_path: Path) -> Non
 
 
 def test_a_run_goes_on_from_what_is_kept(tmp_path: Path) -> None:
-    file = tmp_path / "chaos.jsonl"
+    """What had a problem is played again."""
+    results = Results(tmp_path / "chaos.jsonl", of_json)
+    assert results.kept() == {} and len(list(unplayed(results, every_cell()))) == len(every_cell())
     for outcome in outcomes().values():
-        keep(outcome, file)
+        results.keep(outcome)
     again = next(iter(outcomes().values()))._replace(acknowledged=61)
-    keep(again, file)
-    assert kept(file) == outcomes() | {again.cell: again}
-    assert kept(tmp_path / "none") == {}
+    results.keep(again)
+    assert results.kept() == outcomes() | {again.cell: again}
+    well = {name for name, outcome in outcomes().items() if outcome.kind != PROBLEM}
+    assert {cell.name for cell in unplayed(results, every_cell())} == {cell.name for cell in every_cell()} - well

@@ -1,4 +1,4 @@
-"""The fixed choice of `make test`: each step once, before or after it, by a kill or a power cut; a chain in each story."""
+"""The fixed choice of `make test`: each step once, before or after it; a chain in each story."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,8 @@ from tests.crash.play import Case
 from tests.crash.scene import Order
 from tests.crash.stories import STORIES
 
-KINDS = [(when, how) for how in ("kill", "power") for when in ("before", "after")]
+# Where a power cut is chosen, which takes longer than a kill: what counts by then is on this machine's own disk, or its server.
+POWER = ("fence on disk", "archive", "raise", "take in", "name seed", "complete upload", "start server", "bring back")
 
 
 def each_step_once() -> Iterable[Case]:
@@ -14,10 +15,18 @@ def each_step_once() -> Iterable[Case]:
     seen: set[str] = set()
     for name, story in STORIES.items():
         steps = [step for step in dict.fromkeys(story.steps) if step not in seen]
-        if steps:
-            kinds = [KINDS[(len(seen) + index) % len(KINDS)] for index in range(len(steps))]
-            yield Case(name, tuple(Order(when, step, how) for step, (when, how) in zip(steps, kinds, strict=True)))
+        orders = [
+            Order(("before", "after")[(len(seen) + index) % 2], step, "power" if step in POWER else "kill")
+            for index, step in enumerate(steps)
+        ]
+        if orders:
+            yield Case(name, tuple(orders))
         seen.update(steps)
 
 
 ONCE = list(each_step_once())
+
+
+def once(stories: Iterable[str]) -> list[Case]:
+    """Of these."""
+    return [case for case in ONCE if case.story in stories]

@@ -16,8 +16,16 @@ def a_disk_is_damaged(scene: Scene) -> None:
     follower.power_on()
 
 
-def a_disk_is_damaged_while_nobody_serves(scene: Scene) -> None:
-    damaged, whole, late = scene.zk.living
+def a_joiners_disk_is_damaged_while_nobody_serves(scene: Scene) -> None:
+    """It had joined, and had no time to report what it holds."""
+    damaged, whole = scene.zk.followers()
+    late = scene.zk.leader()
+    damaged.power_cut()
+    damaged.wipe_disk()
+    damaged.stop_at_step("before:report membership:pause")
+    damaged.power_on()
+    scene.until(lambda: damaged.stopped_at_step, "it has joined again")
+    scene.until_writing()
     for machine in (damaged, whole, late):
         machine.power_cut()
     damage(damaged)

@@ -70,12 +70,14 @@ def the_group_takes_one(scene: Scene) -> None:
 
 
 def the_group_takes_one_that_cannot_go_yet(scene: Scene) -> None:
-    """Another is off: without this one there would be no quorum."""
+    """Another is off, and none is launched in this one's place: without it there would be no quorum."""
     taken, silent = scene.zk.followers()
+    scene.region.no_capacity("a", "b", "c")
     silent.power_cut()
     scene.arm(taken)
     scene.region.take(taken)
     scene.until_met()
+    scene.region.no_capacity()
     silent.power_on()
     scene.until(lambda: scene.region.ec2_state(taken) == "terminated", "it has gone")
 

@@ -1,14 +1,17 @@
 """An ensemble under writes whose zkboots are stopped at their steps; power that was cut by an order returns."""
 
 import signal
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.lab.group import Group
 from tests.lab.ledger import Ledger
 from tests.lab.machines import Machine
 from tests.lab.region import Region
-from tests.scenarios.story import LONG, Orders
+from tests.scenarios.story import LONG, Orders, record
+from zkboot.errors import DONE, WAITING
 
 KILLED = -signal.SIGKILL
 
@@ -24,62 +27,55 @@ class Order(NamedTuple):
         return f"{self.when}:{self.step}:{self.how}"
 
 
-class Together(Orders):
-    """Orders of machines from their launch on; each is met by the first that comes to its step."""
-
-    shared = ""
-
-    def __call__(self, index: int) -> Mapping[str, str]:
-        return {**super().__call__(index), "ZKBOOT_LAB_STEPS_SHARED": self.shared}
+def shared_file(region: Region) -> Path:
+    """A new one, for the orders that are carried out."""
+    return region.path / f"steps-{time.time_ns():x}"
 
 
 class Scene:
-    """One story's ensemble, the ledger that writes to it, and the orders of the case."""
+    """One story's ensemble, the ledger that writes to it, and the orders of the case, each to be carried out once: `done` is the
+    file in which the machines note that."""
 
-    def __init__(self, zk: Group, ledger: Ledger, orders: tuple[Order, ...]) -> None:
+    def __init__(self, zk: Group, ledger: Ledger, orders: tuple[Order, ...], done: Path) -> None:
         self.zk = zk
         self.region: Region = zk.region
         self.ledger = ledger
         self.orders = orders
-        self._shared = self.region.path / f"steps-{ledger.name}"
+        self._done = done
         self._returned: set[tuple[str, str]] = set()  # (instance id, order): after which the power has returned
 
     # Orders
 
     def arm(self, *machines: Machine) -> None:
-        """The first of these that comes to an order's step meets it, once."""
+        """The first of these that comes to an order's step meets it."""
         for machine in machines:
+            machine.set_environment(ZKBOOT_LAB_STEPS_SHARED=str(self._done))
             machine.stop_at_step(*map(str, self.orders))
-            machine.set_environment(ZKBOOT_LAB_STEPS_SHARED=str(self._shared))
 
     def arm_next(self, count: int = 9) -> None:
         """So do the machines that are launched from now on."""
-        environment = self.zk.plan.environment
-        assert isinstance(environment, Orders)
-        first = len(self.zk.machines)
-        environment.update(dict.fromkeys(range(first, first + count), ",".join(map(str, self.orders))))
+        arm_launches(self._environment, len(self.zk.machines), count, self.orders, self._done)
 
     def disarm(self) -> None:
         """What has not been met never will be."""
-        assert isinstance(self.zk.plan.environment, Orders)
-        self.zk.plan.environment.clear()
+        self._environment.clear()
         for machine in self.zk.living:
             machine.stop_at_step()
-            machine.set_environment(ZKBOOT_LAB_STEPS_SHARED=None)
 
     @property
-    def met(self) -> set[str]:
-        return {order for machine in list(self.zk.machines.values()) for order in machine.steps_met}
+    def _environment(self) -> Orders:
+        assert isinstance(self.zk.plan.environment, Orders)
+        return self.zk.plan.environment
 
     @property
     def missed(self) -> list[Order]:
-        return [order for order in self.orders if str(order) not in self.met]
+        met = self._done.read_text().splitlines() if self._done.exists() else []
+        return [order for order in self.orders if str(order) not in met]
 
     @property
     def met_at(self) -> float:
         """When the last of the orders was carried out (Unix time)."""
-        notes = [machine.root / "step-done" for machine in self.zk.machines.values()]
-        return max(note.stat().st_mtime for note in notes if note.exists())
+        return self._done.stat().st_mtime
 
     # Waiting
 
@@ -104,3 +100,36 @@ class Scene:
     def until_writing(self) -> None:
         begun = self.ledger.acknowledged
         self.until(lambda: self.ledger.acknowledged > begun + 2, "writes are acknowledged")
+
+    def until_generation(self, above: int) -> None:
+        self.until(lambda: record(self.zk).get("generation", 0) > above, f"a generation above {above} is begun")
+
+    # A person
+
+    def typed(
+        self,
+        machine: Machine,
+        *arguments: str,
+        ready: Callable[[], object] | None = None,
+        done: Callable[[], object] = lambda: False,
+        ends_with: int = DONE,
+    ) -> str:
+        """Typed on that machine; again when an order has killed it, or it says that it cannot be done now, once the machine is
+        `ready` (on, unless said), until its part is `done`. What it said last, "" where that was not waited for."""
+        until = time.monotonic() + LONG
+        while True:
+            self.until(ready or (lambda: machine.on), f"{machine} is ready")
+            if done():
+                return ""
+            ended = machine.zkboot(*arguments, timeout=LONG)
+            last = "".join(ended.stdout.strip().splitlines()[-1:])
+            self.region.tell(f"{machine.instance_id}: zkboot {' '.join(arguments)}: ended with {ended.returncode}: {last}")
+            if ended.returncode == ends_with:
+                return ended.stdout
+            assert ended.returncode in (KILLED, WAITING) and time.monotonic() < until, ended.stdout
+
+
+def arm_launches(environment: Orders, first: int, count: int, orders: tuple[Order, ...], done: Path) -> None:
+    """The machines from the `first` on, counted from 0, have these orders from their launch."""
+    environment.shared = done
+    environment.update(dict.fromkeys(range(first, first + count), ",".join(map(str, orders))))

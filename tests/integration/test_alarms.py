@@ -64,7 +64,12 @@ def lines() -> Iterator[Lines]:
 def zk(lines: Lines) -> Iterator[Group]:
     settings = {"aws": {"log_group": f"/zkboot/{CLUSTER}"}}
     with Region() as region:
+        region.no_capacity("c")
         zk = region.group(3, name=CLUSTER, settings=settings, environment=lambda index: {"ZKBOOT_LAB_JOURNAL": str(lines.path)})
+        zk.wait_until(lambda: len(lines.newest) == 2, "two of three tell their figures while they wait for the third")
+        expect(zk, lines, "no-quorum", "no-tolerance", "no-fresh-backup")
+        assert {told["Decision"] for told in lines.newest.values()} == {"wait"}
+        region.no_capacity()
         zk.wait_serving(3)
         zk.wait_until(lambda: all(machine.said("recovery every") for machine in zk.living), "each machine has its timers")
         expect(zk, lines, "no-fresh-backup")  # nothing is verified yet

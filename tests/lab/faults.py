@@ -2,13 +2,15 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 from tests.lab.iam import Call
 
+EC2 = "http://ec2.amazonaws.com/doc/2013-10-15/"  # the namespace of its answers
 Environ = Mapping[str, Any]
 
 
@@ -18,6 +20,7 @@ class Answer(NamedTuple):
     status: str  # "200 OK"
     headers: list[tuple[str, str]]
     body: bytes
+    pieces: Iterator[bytes] | None = None  # the body as it is sent, where that is not at once
 
 
 class Dropped(Exception):
@@ -76,6 +79,7 @@ class Fault:
 Effect = Callable[[Fault, Call, Callable[[], Answer]], Answer]
 
 NO_ANSWER_AT_MOST = 300.0  # seconds that a hanging request is kept
+PIECE = 256 << 10  # bytes of a slow answer
 
 
 def refuse(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answer:
@@ -93,6 +97,18 @@ def lose_answer(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> An
     """What was asked is done, and nobody hears of it."""
     carry_out()
     raise Dropped
+
+
+def slow(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answer:
+    """The body comes in small pieces, one a second, and the rest at once when this ends."""
+    answer = carry_out()
+    return answer._replace(pieces=dripping(fault, answer.body))
+
+
+def dripping(fault: Fault, body: bytes) -> Iterator[bytes]:
+    for start in range(0, len(body), PIECE):
+        fault.ended.wait(1.0)
+        yield body[start : start + PIECE]
 
 
 def deny(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answer:
@@ -114,6 +130,23 @@ def conflict(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answe
     return error_answer(
         call, "ConditionalRequestConflict", "a conflicting conditional operation is under way (a fault of the lab)"
     )
+
+
+def leaving_out(instance_id: str) -> "Effect":
+    """EC2's answers are eventually consistent: this instance is not in them yet."""
+
+    def effect(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answer:
+        answer = carry_out()
+        tree = ElementTree.fromstring(answer.body)
+        for reservations in tree.iter(f"{{{EC2}}}reservationSet"):
+            for one in list(reservations):
+                if instance_id in [name.text for name in one.iter(f"{{{EC2}}}instanceId")]:
+                    reservations.remove(one)
+        body = ElementTree.tostring(tree, default_namespace=EC2)
+        headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
+        return Answer(answer.status, headers, body)
+
+    return effect
 
 
 def is_conditional(environ: Environ) -> bool:

@@ -40,6 +40,11 @@ class Gateway:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
+    @property
+    def thread(self) -> int:
+        """The kernel's id of the thread that begins one for each request."""
+        return self._thread.native_id or 0
+
     def close(self) -> None:
         for fault in self.faults:
             fault.end()
@@ -56,7 +61,7 @@ class Gateway:
         except Dropped:
             drop(environ)
         start_response(answer.status, answer.headers)
-        return [answer.body]
+        return answer.pieces or [answer.body]
 
     def _answer(self, environ: dict[str, Any]) -> Answer:
         if environ["PATH_INFO"].startswith(CONTROL):

@@ -80,7 +80,7 @@ class Group:
     def followers(self) -> list[Machine]:
         """Voting ones, as soon as one leads: a server outside the configuration says `follower` too."""
         modes = self._settled()
-        voters = {member.address for member in self.members() if member.role == "participant"}
+        voters = {member.address for member in self.wait_until(self.voters, f"the configuration of {self.plan.name} can be read")}
         return [machine for machine in self._machines("follower", modes) if machine.address in voters]
 
     def observers(self) -> list[Machine]:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -187,8 +188,10 @@ class Machine:
         return len(pids)
 
     def start_zkboot(self, *arguments: str) -> subprocess.Popen[str]:
-        """One more zkboot on this machine, as if typed on it."""
+        """One more zkboot on this machine, as if typed on it: once it has booted, where it is on."""
         command = [*self.command, *arguments]
+        while self.on and not (self.root / "boot.json").exists():
+            time.sleep(0.02)
         return subprocess.Popen(
             self.network.typed(self._init.pid, command) if self._init and self.on else command,
             cwd=self.root,
@@ -243,7 +246,7 @@ class Machine:
     def stop_at_step(self, *orders: str) -> None:
         """`before:NAME:kill` and the like (tests/lab/node.py), each once, for the zkboots that start from now on."""
         (self.root / "step-done").unlink(missing_ok=True)
-        self.set_environment(ZKBOOT_LAB_STEP=",".join(orders) or None)
+        self.set_environment(ZKBOOT_LAB_STEP=",".join(orders))  # "" also ends what it had from its launch
 
     @property
     def stopped_at_step(self) -> bool:

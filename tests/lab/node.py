@@ -34,8 +34,8 @@ def main() -> int | None:
         import zkboot.figures
 
         zkboot.figures.JOURNAL = os.environ["ZKBOOT_LAB_JOURNAL"]
-    if "ZKBOOT_LAB_STEP" in os.environ:
-        interrupt(os.environ["ZKBOOT_LAB_STEP"])
+    if orders := os.environ.get("ZKBOOT_LAB_STEP"):
+        interrupt(orders)
     from zkboot.__main__ import main as zkboot_main
 
     return zkboot_main()

@@ -62,6 +62,7 @@ class Region:
         self.groups: dict[str, Group] = {}
         self.story: list[tuple[float, str]] = []  # (seconds since the beginning, sentence)
         self._imds: dict[str, Service] = {}
+        self.began = time.time()
         self._began = time.monotonic()
         self._stack = ExitStack()
         self._keep = False  # the machines' folders, for whoever looks into a failure
@@ -182,6 +183,7 @@ class Region:
             "bucket": plan.bucket,
             "cluster": plan.cluster,
             "group": plan.name,
+            "backups": f"backups/{plan.cluster}/",
         }
         iam.put_role_policy(name, "node", Template(POLICY.read_text()).substitute(words))
         iam.create_instance_profile(name, "/", [name])
@@ -316,6 +318,10 @@ class Region:
     def aws_unavailable(self, *machines: Machine, calls: str = "*") -> Fault:
         return self._fault(faults.unavailable, machines, calls)
 
+    def slow(self, ending: str) -> Fault:
+        """Objects whose key ends so arrive slowly: at a quarter of a MiB a second."""
+        return self.gateway.add(Fault(faults.slow, (), "s3:GetObject", 0, lambda environ: environ["PATH_INFO"].endswith(ending)))
+
     def throttle(self, *machines: Machine, calls: str = "*", times: int = 0) -> Fault:
         return self._fault(faults.throttle, machines, calls, times)
 
@@ -331,6 +337,10 @@ class Region:
         """S3 answers the next conditional write with ConditionalRequestConflict."""
         fault = Fault(faults.conflict, tuple(m.instance_id for m in machines), "s3:PutObject", times, faults.is_conditional)
         return self.gateway.add(fault)
+
+    def unlisted(self, machine: Machine, *askers: Machine) -> Fault:
+        """DescribeInstances does not have that machine's instance yet, for these."""
+        return self._fault(faults.leaving_out(machine.instance_id), askers, "ec2:DescribeInstances")
 
     def no_capacity(self, *zones: str) -> None:
         """Launches in these zones ("a") fail from now on; without a zone, none does."""

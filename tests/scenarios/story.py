@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.lab import ensemble
@@ -150,10 +151,17 @@ def whole_turns_since(region: Region, before: dict[str, int]) -> bool:
 
 
 class Orders(dict[int, str]):
-    """Which step of which machine (0 is the first ever launched) is met by what: `before:claim:kill`. A group's `environment`."""
+    """Which step of which machine (0 is the first ever launched) is met by what: `before:claim:kill`. A group's `environment`.
+
+    Where a file is `shared`, an order is met by the first of the machines that comes to its step.
+    """
+
+    shared: Path | None = None
 
     def __call__(self, index: int) -> Mapping[str, str]:
-        return {"ZKBOOT_LAB_STEP": self[index]} if index in self else {}
+        if index not in self:
+            return {}
+        return {"ZKBOOT_LAB_STEP": self[index], "ZKBOOT_LAB_STEPS_SHARED": str(self.shared or "")}
 
 
 def hide_disk(machine: Machine) -> None:

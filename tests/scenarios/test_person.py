@@ -2,6 +2,8 @@
 
 from subprocess import CompletedProcess
 
+from tests.lab import ensemble, faults
+from tests.lab.faults import Fault
 from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.lab.region import Region
@@ -13,6 +15,7 @@ from tests.scenarios.story import (
     every_write_kept,
     forget_zkboot,
     hear,
+    holder,
     nobody_serves,
     put_record,
     record,
@@ -45,6 +48,25 @@ def test_reseed_over_a_live_ensemble_goes_on_from_the_chosen_node(zk: Group) -> 
     assert zk.tree_count() >= count
     others = [m for m in zk.living if m is not chosen]
     assert all(list((m.root / "vol/archive").glob(f"{before['generation']}-*/archive.json")) for m in others)
+
+
+def test_a_member_that_read_the_record_right_before_the_command_is_woken_again(zk: Group) -> None:
+    """Its turn ends after the first wake, with the record of before: to it all is well, and its next turns would be light."""
+    generation = record(zk)["generation"]
+    late, chosen = sorted(zk.followers(), key=lambda machine: holder(zk, machine))  # who has the higher id leads next
+    chosen.stop_at_step("before:intend:pause")
+    command = chosen.start_zkboot("reseed", "--replace-live", *CONFIRM)
+    zk.wait_until(lambda: chosen.stopped_at_step, "the command is typed")
+    version = ensemble.configuration(late.address)[0]
+    (late.root / "var/zkboot/state.json").unlink()
+    with zk.region.gateway.add(Fault(faults.hang, (late.instance_id,), "autoscaling:DescribeAutoScalingGroups")) as hang:
+        zk.wait_until(lambda: hang.met, "a turn has read the record, and waits for the group")
+        chosen.thaw_zkboot()
+        zk.wait_until(lambda: ensemble.configuration(late.address)[0] > version, "those that serve are woken")
+    said, _ = command.communicate(timeout=LONG)
+    assert command.returncode == 0, said
+    zk.wait_serving(3, LONG)
+    created_once(zk, generation + 1)
 
 
 def test_a_command_that_waits_for_a_silent_member_is_withdrawn_and_nothing_is_lost(zk: Group) -> None:

@@ -98,8 +98,17 @@ class NodeBackups:
         self._asked("read manifest")
         return self._all.named(source).about
 
-    def unpack(self, source: str, name: str, identity: Identity, server_id: int, tell: Callable[[str], None]) -> None:
+    def unpack(
+        self,
+        source: str,
+        name: str,
+        identity: Identity,
+        server_id: int,
+        tell: Callable[[str], None],
+        keep: Callable[[], None],
+    ) -> None:
         self._asked("download")
+        keep()
         about, _, log = self._all.named(source)
         if about.name in self._all.damaged:
             self._all.found.add(about.name)

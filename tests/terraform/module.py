@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ MODULE = CHECKOUT / "terraform"
 EXAMPLES = sorted(path.parent for path in MODULE.glob("examples/*/main.tf"))
 NEEDED = ("terraform", "cloudinit")
 FOREIGN = ("AWS_", "TF_VAR_", "TF_CLI_ARGS", "TF_LOG")
+NO_PROVIDER = re.compile(r"Error: Failed to (query available provider packages|install provider)")
 PLAIN = hcl2.SerializationOptions(with_comments=False, explicit_blocks=False, strip_string_quotes=True)
 
 
@@ -49,6 +51,8 @@ def copied(root: Path, folder: str = ".") -> Stack:
         shutil.copytree(CHECKOUT / name, root / name, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
     stack = Stack(root / "terraform" / folder, environment())
     done = stack.run("init", "-backend=false", "-input=false")
+    if done.returncode != 0 and not NO_PROVIDER.search(done.stderr):
+        raise AssertionError(f"terraform init failed ({done.returncode}):\n{done.stderr}")
     if done.returncode != 0:
         raise NoTerraform(f"NO AWS PROVIDER: terraform init says: {reason(done.stderr)}")
     return stack

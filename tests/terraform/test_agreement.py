@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from tests.lab import region
+from tests.lab.full.apply import SCALE
 from tests.lab.iam import ACCOUNT, PARTITION
-from tests.terraform.module import CHECKOUT, MODULE, Stack, as_text, blocks, local_values, read, resources
+from tests.lab.region import REGION
+from tests.terraform.module import CHECKOUT, MODULE, as_text, blocks, local_values, read, resources
 from zkboot import metrics, record, settings
 from zkboot.aws.imds import GROUP_TAG
 from zkboot.backup.lease import lease_key
@@ -41,38 +43,6 @@ def test_each_argument_has_a_type_and_a_description_and_each_output_a_descriptio
 
 
 # --- settings
-
-PLAN = """
-mock_provider "aws" {
-  source = "./tests/mocks"
-}
-
-variables {
-  cluster     = "orders"
-  subnet_ids  = ["subnet-a", "subnet-b", "subnet-c"]
-  data_volume = { size = 20 }
-  settings = {
-    ensemble  = { max_voters = 3, auto_restore = 3600.5 }
-    zookeeper = { jvm_flags = ["-Dodd=\\"%'"], extra = { "maxCnxns" = 1000, "ssl.quorum.hostnameVerification" = false } }
-  }
-}
-
-run "planned" {
-  command = plan
-}
-"""
-
-
-@pytest.fixture(scope="module")
-def planned(stack: Stack) -> dict[str, dict[str, Any]]:
-    """Each planned resource's values by address."""
-    folder = stack.folder / "agreement"
-    folder.mkdir()
-    (folder / "plan.tftest.hcl").write_text(PLAN)
-    done = stack.run("test", "-json", "-verbose", "-test-directory=agreement")
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    changes = next(line["test_plan"]["resource_changes"] for line in lines if line["type"] == "test_plan")
-    return {change["address"]: change["change"]["after"] for change in changes}
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +112,7 @@ WORDS = {
     "bucket": "b",
     "cluster": CLUSTER,
     "group": "zkboot-orders",
+    "backups": f"backups/{CLUSTER}/",
 }
 
 
@@ -193,6 +164,13 @@ def test_instances_show_the_tag_that_names_their_group(planned: dict[str, dict[s
     assert planned["aws_launch_template.this"]["metadata_options"][0]["instance_metadata_tags"] == "enabled"
     addresses = dict(blocks("output"))["commands"]["value"]["addresses"]
     assert f"Name=tag:{GROUP_TAG},Values=${{local.name}}" in addresses
+
+
+def test_the_output_and_the_readme_scale_by_the_same_command() -> None:
+    (typed,) = re.findall(r"^    aws (.*) zkboot-orders --desired-capacity 5$", (MODULE / "README.md").read_text(), re.MULTILINE)
+    printed = dict(blocks("output"))["commands"]["value"]["scale"]
+    assert printed.replace("${local.region}", REGION) == f"aws {typed} ${{local.name}} --desired-capacity 5"
+    assert typed == SCALE
 
 
 # --- metrics

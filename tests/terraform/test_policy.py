@@ -20,7 +20,15 @@ from zkboot.aws.logs import LogGroup
 from zkboot.errors import UnknownFact
 from zkboot.logs.batches import Event
 
-WORDS = {"partition": PARTITION, "account": ACCOUNT, "region": REGION, "bucket": BUCKET, "cluster": CLUSTER, "group": "zk"}
+WORDS = {
+    "partition": PARTITION,
+    "account": ACCOUNT,
+    "region": REGION,
+    "bucket": BUCKET,
+    "cluster": CLUSTER,
+    "group": "zk",
+    "backups": f"backups/{CLUSTER}/",
+}
 WHOLE: dict[str, Any] = json.loads(Template(POLICY.read_text()).substitute(WORDS))
 STATEMENTS: dict[str, dict[str, Any]] = {statement["Sid"]: statement for statement in WHOLE["Statement"]}
 DENIED = r"AccessDenied|UnauthorizedOperation"
@@ -42,9 +50,13 @@ def found(shared: Node) -> Iterator[Node]:
     enforce(shared, WHOLE["Statement"])
 
 
-def enforce(found: Node, statements: list[dict[str, Any]]) -> None:
+def enforce(found: Node, statements: list[dict[str, Any]], name: str = "node") -> None:
     document = json.dumps({"Version": WHOLE["Version"], "Statement": statements})
-    iam_backends[ACCOUNT][PARTITION].put_role_policy(f"zkboot-{found.group.plan.key}", "node", document)
+    iam_backends[ACCOUNT][PARTITION].put_role_policy(role_of(found), name, document)
+
+
+def role_of(found: Node) -> str:
+    return f"zkboot-{found.group.plan.key}"
 
 
 def actions(statement: dict[str, Any]) -> list[str]:
@@ -68,23 +80,26 @@ def sees_what_is_there_and_what_is_not(found: Node) -> None:
 
 
 def backs_up(found: Node) -> None:
-    key = f"backups/{CLUSTER}/{time.monotonic_ns()}"
-    upload = backups_of(found).upload(key, 1)
+    copies_into(S3Backups(found.settings), f"backups/{CLUSTER}/{time.monotonic_ns()}")
+
+
+def copies_into(store: S3Backups, key: str) -> None:
+    """A backup, made, read back, given up and deleted, as copy, verification, drill, restore and prune do."""
+    upload = store.upload(key, 1)
     upload.send(b"x")
     upload.complete()
-    assert b"".join(backups_of(found).read(key)) == b"x"
-    backups_of(found).upload(key, 1).abort()
-    backups_of(found).delete(key)
+    assert b"".join(store.read(key)) == b"x"
+    store.upload(key, 1).abort()
+    store.delete(key)
 
 
 def aborts_what_was_left(found: Node) -> None:
-    prefix = f"backups/{CLUSTER}/"
-    backups_of(found).upload(prefix + "left", 1)
-    assert backups_of(found).abort_unfinished(prefix) >= 1
+    aborts_in(S3Backups(found.settings), f"backups/{CLUSTER}/")
 
 
-def backups_of(found: Node) -> S3Backups:
-    return S3Backups(found.settings)
+def aborts_in(store: S3Backups, prefix: str) -> None:
+    store.upload(prefix + "left", 1)
+    assert store.abort_unfinished(prefix) >= 1
 
 
 def writes_its_secrets_once(found: Node) -> None:
@@ -150,6 +165,54 @@ def test_no_action_is_superfluous(found: Node, statement: str, action: str) -> N
     enforce(found, [s for s in less if s["Action"]])
     with pytest.raises((UnknownFact, ClientError, pytest.fail.Exception), match=rf"{DENIED}|DID NOT RAISE"):
         DONE[statement](found)
+
+
+# --- copies in a second bucket, for which Terraform adds a policy of its own
+
+COPIES, PREFIX = "copies", "backups/orders/"  # of the planned stack
+ELSEWHERE = (
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:DeleteObject",
+    "s3:AbortMultipartUpload",
+    "s3:ListBucket",
+    "s3:ListBucketMultipartUploads",
+)
+
+
+@pytest.fixture
+def elsewhere(found: Node, planned: dict[str, dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """That policy's statements, enforced."""
+    s3 = found.region.client("s3")
+    if COPIES not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=COPIES, CreateBucketConfiguration={"LocationConstraint": REGION})
+    statements = json.loads(planned['aws_iam_role_policy.node["backups"]']["policy"])["Statement"]
+    enforce(found, statements, "backups")
+    yield statements
+    iam_backends[ACCOUNT][PARTITION].delete_role_policy(role_of(found), "backups")
+
+
+def keeps_copies(found: Node) -> None:
+    second = S3Backups.of_copies(found.settings._replace(backup=found.settings.backup._replace(copy_bucket=COPIES)))
+    assert second is not None
+    copies_into(second, f"{PREFIX}{time.monotonic_ns()}")
+    second.list(PREFIX)
+    aborts_in(second, PREFIX)
+
+
+def test_copies_are_kept_with_the_policy_that_is_there_for_them(found: Node, elsewhere: list[dict[str, Any]]) -> None:
+    assert {action for statement in elsewhere for action in actions(statement)} == set(ELSEWHERE)
+    keeps_copies(found)
+    with pytest.raises(ClientError, match=DENIED):
+        found.client("s3").put_object(Bucket=COPIES, Key="backups/other/x", Body=b"")
+
+
+@pytest.mark.parametrize("action", ELSEWHERE)
+def test_no_action_on_copies_is_superfluous(found: Node, elsewhere: list[dict[str, Any]], action: str) -> None:
+    less = [{**s, "Action": [name for name in actions(s) if name != action]} for s in elsewhere]
+    enforce(found, less, "backups")
+    with pytest.raises((UnknownFact, ClientError), match=DENIED):
+        keeps_copies(found)
 
 
 # --- what nobody may do from a node

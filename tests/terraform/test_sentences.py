@@ -88,6 +88,11 @@ WRONG = {
         'settings = { aws = { bucket = "mine" } }',
         "settings: this module sets aws.bucket itself: leave it out",
     ),
+    "reserved-prefix": Wrong(
+        'settings = { backup = { prefix = "control/orders/" } }',
+        'settings.backup.prefix is "control/orders/": it must begin with backups/, go on, and end with a slash, such as '
+        "backups/orders/.",
+    ),
     "too-large": Wrong(
         "desired_capacity = 12",
         "desired_capacity is 12, outside of min_size (1) to max_size (9): change it or the bound that is in its way.",

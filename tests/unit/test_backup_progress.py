@@ -10,11 +10,17 @@ MIB = 1 << 20
 
 
 def test_a_line_tells_part_amount_rate_and_time_left() -> None:
-    half = progress.line("copying x", 2 * MIB, 4 * MIB, 1.0)
-    assert half == "copying x [############------------]  50%  2.0 MiB of 4.0 MiB, 2.0 MiB/s, 1.0 s left"
-    assert progress.line("copying x", 0, 4 * MIB, 0.0).endswith("]   0%  0.0 KiB of 4.0 MiB, 0.0 KiB/s")
-    assert progress.line("copying x", 4 * MIB, 4 * MIB, 2.0).endswith("] 100%  4.0 MiB of 4.0 MiB, 2.0 MiB/s")
-    assert "100%" in progress.line("copying x", 5 * MIB, 4 * MIB, 2.0), "more than was thought is no more than all"
+    half = progress.line("copying x", 2 * MIB, 4 * MIB, 1.0, 200)
+    assert half == "copying x [############------------]  50% 2 of 4 MiB, 2 MiB/s, 1.0 s left"
+    assert progress.line("copying x", 0, 4 * MIB, 0.0, 200).endswith("]   0% 0 of 4 MiB, 0 MiB/s")
+    assert progress.line("copying x", 4 * MIB, 4 * MIB, 2.0, 200).endswith("] 100% 4 of 4 MiB, 2 MiB/s")
+    assert "100%" in progress.line("copying x", 5 * MIB, 4 * MIB, 2.0, 200), "more than was thought is no more than all"
+
+
+@pytest.mark.parametrize(("columns", "bar"), [(200, "[############------------] "), (57, "[####----] "), (50, ""), (20, "")])
+def test_a_narrow_terminal_has_a_shorter_bar_or_none(columns: int, bar: str) -> None:
+    told = f"copying x {bar} 50% 2 of 4 MiB, 2 MiB/s, 1.0 s left"
+    assert progress.line("copying x", 2 * MIB, 4 * MIB, 1.0, columns) == told[:columns]
 
 
 def test_it_is_drawn_on_a_terminal_alone_and_is_gone_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,11 +33,11 @@ def test_it_is_drawn_on_a_terminal_alone_and_is_gone_in_the_end(monkeypatch: pyt
         moved(4)
         raise ValueError
     drawn = terminal.getvalue()
-    assert drawn.startswith(progress.CLEARED + "copying x [#########") and drawn.endswith(progress.CLEARED)
+    assert drawn.startswith(progress.CLEARED + "copying x [####") and drawn.endswith(progress.CLEARED)
     assert "\n" not in drawn
 
 
 def test_nothing_to_do_is_done() -> None:
-    assert "100%" not in progress.line("x", 0, 1, 0.0)
+    assert "100%" not in progress.line("x", 0, 1, 0.0, 200)
     with progress.shown("x", 0) as moved:
         moved(0)

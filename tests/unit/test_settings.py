@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zkboot import settings
+from zkboot import older_keys, settings
 from zkboot.errors import SettingsError
 from zkboot.model import Limits
 from zkboot.settings_keys import EXTRA, KEYS, SECTIONS
@@ -172,22 +172,54 @@ def test_an_impossible_value_is_one_problem(overrides: dict[str, str], says: str
         ({"backup__interval": "-1"}, "backup.interval: must be at least 0, not -1"),
         ({"backup__prefix": "control/demo/"}, "backup.prefix: must be"),
         ({"backup__prefix": "control"}, "backup.prefix: must be"),
+        ({"backup__prefix": "con"}, "backup.prefix: must be"),
         ({"backup__prefix": "/a/"}, "backup.prefix: must be"),
         ({"backup__bucket": "A"}, "backup.bucket: must be"),
         ({"backup__endpoint": "minio"}, "backup.endpoint: must be"),
         ({"backup__sse": "kms"}, 'backup.sse: must be "", "AES256" or "aws:kms", not "kms"'),
         ({"backup__kms_key": "k"}, 'backup.kms_key: a kms_key is used with sse = "aws:kms" alone, not with ""'),
-        (
-            {"backup__aws_access_key": "AKIA"},
-            "backup.aws_access_key: zkboot keeps no keys in its settings: remove it; the instance role",
-        ),
+        ({"backup__aws_secret_key": "secret"}, "backup.aws_secret_key: a command line is seen by everyone on this machine"),
         ({"aws_secret_key": "secret"}, "aws_secret_key: zkboot keeps no keys in its settings: remove it; the instance role"),
         ({"s3_endpoint": "https://x"}, "s3_endpoint: is called backup.endpoint here"),
+        ({"backup__s3_bucket": "x"}, "backup.s3_bucket: is called backup.bucket here"),
     ],
 )
 def test_what_is_wrong_with_backups_and_what_older_tools_had(overrides: dict[str, str], says: str) -> None:
     found = problem(**overrides)
     assert found.startswith(says) and "AKIA" not in found.removeprefix(says) and '"secret"' not in found
+
+
+def with_keys(lines: str) -> str:
+    return f'cluster = "demo"\n[aws]\nbucket = "demo-bucket"\n[backup]\n{lines}'
+
+
+def test_the_older_tools_keys_become_a_profile_that_nothing_prints(write) -> None:
+    path = write(with_keys('aws_access_key = "AKIA"\naws_secret_key = "s/e%c="\n'))
+    loaded = settings.load_with_origins(path, {})
+    assert loaded.keys == ("AKIA", "s/e%c=") and loaded.settings.backup.profile == older_keys.PROFILE
+    assert "AKIA" not in repr(loaded) and "s/e%c=" not in repr(loaded)
+    assert loaded.file == path and loaded.origin("backup.profile") == path
+    none = settings.load_with_origins(write(with_keys("")), {})
+    assert none.keys is None and none.settings.backup.profile == ""
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "says"),
+    [
+        ('aws_access_key = "AKIA"', "", "backup.aws_secret_key: is missing: an access key and its secret key go together"),
+        ('aws_secret_key = "secret"', "", "backup.aws_access_key: is missing: an access key and its secret key go together"),
+        ('aws_access_key = "AKIA"\naws_secret_key = 7', ":6", "backup.aws_secret_key: must be one word, in quotes"),
+        ('aws_access_key = "AKIA"\naws_secret_key = "se\\nret"', ":6", "backup.aws_secret_key: must be one word, in quotes"),
+        (
+            'aws_access_key = "AKIA"\naws_secret_key = "secret"\nprofile = "mine"',
+            ":7",
+            "backup.profile: names other credentials than backup.aws_access_key and its secret key: remove one of the two",
+        ),
+    ],
+)
+def test_keys_that_cannot_be_used_are_named_and_not_shown(write, lines: str, line: str, says: str) -> None:
+    path = write(with_keys(lines))
+    assert problems(path) == [f"{path}{line}: {says}"]
 
 
 def test_every_contradiction_is_named() -> None:

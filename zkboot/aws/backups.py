@@ -4,6 +4,7 @@
 completed nor aborted stay, and are paid for.
 """
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -12,12 +13,14 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from zkboot import older_keys
 from zkboot.aws.session import Clients, asking, code_of, date_of
 from zkboot.backup.store import Listing
 from zkboot.errors import Damaged, Stale
 from zkboot.settings_keys import Settings
 from zkboot.steps import step
 
+CREDENTIALS_FILE = "/etc/zkboot/credentials"  # of the profiles that settings name: the units do not see root's home
 MIB = 1 << 20
 PART = 8 * MIB
 MOST_PARTS = 9000  # of the 10,000, should the archive be larger than was thought
@@ -34,6 +37,7 @@ class S3Backups:
         self._bucket = backup.bucket or settings.aws.bucket
         self._aws = settings.aws._replace(endpoint_url=backup.endpoint or settings.aws.endpoint_url)
         self._profile = backup.profile
+        self._credentials = credentials_of(backup.profile, settings.node.state_dir)
         # Other servers than Amazon's rarely know the checksums that S3 has learned of late. Amazon's wants the one of the upload
         # with each part, and again in the end.
         asked = "when_required" if backup.endpoint else "when_supported"
@@ -108,7 +112,7 @@ class S3Backups:
 
     @cached_property
     def _clients(self) -> Clients:
-        return Clients(self._aws, self._profile, self._limits)
+        return Clients(self._aws, self._profile, self._credentials, self._limits)
 
     @property
     def _s3(self) -> Any:
@@ -116,6 +120,13 @@ class S3Backups:
 
     def _name(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"
+
+
+def credentials_of(profile: str, state_dir: str) -> str:
+    """The file that a profile of the settings is in; "" leaves it to the environment."""
+    if profile == older_keys.PROFILE:
+        return older_keys.path(state_dir)
+    return CREDENTIALS_FILE if profile and "AWS_SHARED_CREDENTIALS_FILE" not in os.environ else ""
 
 
 class S3Upload:

@@ -5,7 +5,6 @@ them: about 25 s at most. Credentials are the instance role's, by version 2 of t
 others.
 """
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import boto3
+import botocore.loaders
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
@@ -38,7 +38,6 @@ CONNECT_TIMEOUT = 2.0  # seconds
 READ_TIMEOUT = 5.0  # seconds
 ATTEMPTS = 3
 METADATA_TIMEOUT = 2  # seconds, for credentials
-CREDENTIALS_FILE = "/etc/zkboot/credentials"  # of the profiles that settings name: the units do not see root's home
 
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AllAccessDisabled"}
 NOT_BELIEVED = {
@@ -61,12 +60,13 @@ WITHOUT_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRe
 
 
 class Clients:
-    """botocore's clients by service name. With other credentials than the instance role's where `profile` names some, and with
-    `more` in place of the usual limits of a call."""
+    """botocore's clients by service name. With other credentials than the instance role's where `profile` names some, which are
+    in the file `credentials`, and with `more` in place of the usual limits of a call."""
 
-    def __init__(self, aws: Aws, profile: str = "", more: Config | None = None) -> None:
+    def __init__(self, aws: Aws, profile: str = "", credentials: str = "", more: Config | None = None) -> None:
         self._aws = aws
         self._profile = profile
+        self._credentials = credentials
         self._config = _config(aws).merge(more or Config())
         self._made: dict[str, Any] = {}
         self._session: boto3.session.Session | None = None
@@ -77,7 +77,7 @@ class Clients:
         with self._lock:
             if service not in self._made:
                 if self._session is None:
-                    self._session = _session(self._aws, self._profile)
+                    self._session = _session(self._aws, self._profile, self._credentials)
                 self._made[service] = self._session.client(
                     service, endpoint_url=self._aws.endpoint_url or None, config=self._config
                 )
@@ -90,15 +90,22 @@ def clients(aws: Aws) -> Clients:
     return Clients(aws)
 
 
-def _session(aws: Aws, profile: str) -> boto3.session.Session:
+@cache
+def _loader() -> Any:
+    """Of the descriptions of AWS's services, which takes longer than anything else in making a client: each is read once."""
+    return botocore.loaders.create_loader()
+
+
+def _session(aws: Aws, profile: str, credentials: str) -> boto3.session.Session:
     region = aws.region or Imds(aws.metadata_endpoint).region()
     core = botocore.session.get_session()
+    core.register_component("data_loader", _loader())
     core.set_config_variable("ec2_metadata_service_endpoint", aws.metadata_endpoint)
     core.set_config_variable("ec2_metadata_v1_disabled", True)
     core.set_config_variable("metadata_service_timeout", METADATA_TIMEOUT)
     core.set_config_variable("metadata_service_num_attempts", ATTEMPTS)
-    if profile and "AWS_SHARED_CREDENTIALS_FILE" not in os.environ:
-        core.set_config_variable("credentials_file", CREDENTIALS_FILE)
+    if credentials:
+        core.set_config_variable("credentials_file", credentials)
     return boto3.session.Session(botocore_session=core, region_name=region, profile_name=profile or None)
 
 
@@ -169,7 +176,7 @@ def _after_refusal(error: ClientError, action: str) -> str:
     if code == "NoSuchBucket":
         return "create the bucket, or correct aws.bucket"
     if code == "ResourceNotFoundException":
-        return "create the log group, or correct aws.log_group"
+        return "create the log group, or correct its name (aws.log_group; of zkboot logs: --cluster, --region, --log-group)"
     return "AWS cannot carry the call out; it is asked again"
 
 

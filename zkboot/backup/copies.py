@@ -4,6 +4,7 @@ What could not be copied at once is copied later; a bucket that is new begins wi
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 
 from zkboot.backup import archive, catalogue, progress
@@ -12,7 +13,7 @@ from zkboot.backup.catalogue import Catalogue, Entry
 from zkboot.backup.manifest import ARCHIVE, MANIFEST, Manifest
 from zkboot.backup.sequence import largest
 from zkboot.backup.store import Store
-from zkboot.backup.verify import Tell, verify
+from zkboot.backup.verify import Tell, figures, verify
 from zkboot.errors import UnknownFact
 from zkboot.settings import Settings
 from zkboot.steps import step
@@ -38,8 +39,10 @@ def bring(first: Store, second: Store, settings: Settings, by: str, confirm: Cal
     for entry in wanted:
         manifest = catalogue.load(first, prefix, entry.name)
         if all(known.name != entry.name for known in copied.entries):
+            began = time.monotonic()
             copy(first, second, settings, manifest, confirm)
-            tell(f"copied {entry.name} to s3://{settings.backup.copy_bucket}/{prefix}")
+            took = figures(manifest, time.monotonic() - began)
+            tell(f"copied {entry.name} to s3://{settings.backup.copy_bucket}/{prefix}: {took}")
         verify(second, settings, manifest, by, lambda sentence: tell(f"in {settings.backup.copy_bucket}: {sentence}"))
 
 

@@ -15,7 +15,7 @@ from zkboot.backup.scratch import scratch
 from zkboot.backup.sequence import largest
 from zkboot.backup.sizes import span
 from zkboot.backup.store import Store
-from zkboot.backup.verify import Tell, mark, mark_damaged
+from zkboot.backup.verify import Tell, figures, mark, mark_damaged
 from zkboot.errors import Damaged
 from zkboot.settings import Settings
 from zkboot.steps import step
@@ -105,7 +105,7 @@ def sentence(manifest: Manifest, wanted: tree.Tree, found: tree.Tree, took: Took
     digest = f"digest {found.digest.value:x} as the ensemble's was" if found.digest and wanted.digest else "no digest to compare"
     return (
         f"drilled {manifest.name}: a server started from it holds {found.nodes} znodes, {digest}; restoring took"
-        f" {span(took.restore)} ({span(took.unpacking)} to unpack, {span(took.start)} to start), the data are {span(age)} old"
+        f" {span(took.restore)} ({span(took.start)} to start; {figures(manifest, took.unpacking)}), the data are {span(age)} old"
     )
 
 

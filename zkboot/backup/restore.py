@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from zkboot.backup import archive, catalogue
+from zkboot.backup import archive, catalogue, progress
 from zkboot.backup.manifest import ARCHIVE, NAME_LENGTH, Manifest
 from zkboot.backup.sequence import largest
-from zkboot.backup.sizes import mib, span
+from zkboot.backup.sizes import mib
 from zkboot.backup.store import Store
-from zkboot.backup.verify import Tell, mark_damaged
+from zkboot.backup.verify import Tell, figures, mark_damaged
 from zkboot.errors import Damaged, NoRoom
 from zkboot.model import Archive, Backup, Identity
 from zkboot.settings import Settings
@@ -21,7 +21,6 @@ from zkboot.zookeeper.archives import Archives
 from zkboot.zookeeper.generation import Generation
 
 SPARE = 128 << 20  # bytes that a server wants beside its data: it allocates logs 64 MiB at a time
-PROGRESS = 5.0  # seconds from one word of progress to the next
 
 
 class NodeBackups:
@@ -57,7 +56,7 @@ class NodeBackups:
     def backup(self, source: str) -> Backup:
         return of_manifest(self._load(source), 0.0)
 
-    def unpack(self, source: str, name: str, identity: Identity, server_id: int, tell: Tell) -> None:
+    def unpack(self, source: str, name: str, identity: Identity, server_id: int, tell: Tell, keep: Callable[[], None]) -> None:
         settings = self._settings
         try:
             manifest = self._load(source)
@@ -66,7 +65,7 @@ class NodeBackups:
                 data, log = archives.clear(name)
                 expect_room(manifest, settings)
                 try:
-                    self._download(manifest, source, Folders(data, log), tell)
+                    self._download(manifest, source, Folders(data, log), tell, keep)
                 except BaseException as error:
                     archives.clear(name)
                     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -85,16 +84,18 @@ class NodeBackups:
         prefix, name = split(source)
         return catalogue.load(self._store, prefix, name)
 
-    def _download(self, manifest: Manifest, source: str, folders: "Folders", tell: Tell) -> None:
-        told = Told(manifest, tell)
-        with Files(folders) as unpacked:
+    def _download(self, manifest: Manifest, source: str, folders: "Folders", tell: Tell, keep: Callable[[], None]) -> None:
+        name, began = manifest.name, time.monotonic()
+        tell(f"restoring {name}: an archive of {mib(manifest.size)}, {mib(manifest.bytes)} in {len(manifest.files)} files")
+        with Files(folders) as unpacked, progress.shown(f"restoring {name}", manifest.bytes) as moved:
 
-            def keep(path: str, piece: bytes) -> None:
+            def store(path: str, piece: bytes) -> None:
                 unpacked.write(path, piece)
-                told.add(len(piece))
+                moved(len(piece))
+                keep()
 
-            archive.check(manifest, self._store.read(f"{source}{ARCHIVE}"), largest(self._settings), keep)
-        told.end()
+            archive.check(manifest, self._store.read(f"{source}{ARCHIVE}"), largest(self._settings), store)
+        tell(f"the backup {name} is whole: verified to 0x{manifest.last:x}, {figures(manifest, time.monotonic() - began)}")
 
 
 def split(source: str) -> tuple[str, str]:
@@ -184,32 +185,3 @@ class Files:
             self._descriptor = -1
             for folder in dict.fromkeys(self._folders):
                 files.sync_folder(f"{folder}/version-2")
-
-
-class Told:
-    """Says how far a restore is, every few seconds."""
-
-    def __init__(self, manifest: Manifest, tell: Tell) -> None:
-        self._manifest = manifest
-        self._tell = tell
-        self._done = 0
-        self._began = self._said = time.monotonic()
-
-    def add(self, size: int) -> None:
-        self._done += size
-        now = time.monotonic()
-        if now - self._said >= PROGRESS:
-            self._said = now
-            self._tell(
-                f"restoring {self._manifest.name}: {mib(self._done)} of {mib(self._manifest.bytes)} verified ({self._rate()})"
-            )
-
-    def end(self) -> None:
-        took = span(time.monotonic() - self._began)
-        self._tell(
-            f"the backup {self._manifest.name} is whole: {mib(self._done)} verified to 0x{self._manifest.last:x} in {took}"
-            f" ({self._rate()})"
-        )
-
-    def _rate(self) -> str:
-        return f"{mib(self._done / max(time.monotonic() - self._began, 0.001))}/s"
