@@ -25,7 +25,7 @@ SHOWN = 30  # writes acknowledged before all else, and after it
 SENTENCES = 60  # kept of each cell
 HALT = r"^\S+ halted:"
 LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (.*)")
-DULL = re.compile(r"waiting|healthy|serving|not serving|zkboot: |\S+: no connection")
+DULL = re.compile(r"healthy|serving|not serving|no backup|zkboot: |\S+: (no connection|Connection refused)")
 
 
 class NobodyLeft(Exception):
@@ -191,9 +191,9 @@ class Play:
 
 
 def telling(said: list[Said]) -> str:
-    """The sentence that tells most: the first that is no waiting, else the first."""
-    texts = [one.text for one in said]
-    return next((text for text in texts if not DULL.match(text)), next(iter(texts), ""))
+    """The sentence that tells most: the first that is no waiting, else the first; "" where no turn had anything to tell."""
+    texts = [one.text for one in said if not DULL.match(one.text)]
+    return next((text for text in texts if not text.startswith("waiting")), next(iter(texts), ""))
 
 
 def make_room(zk: Group) -> None:

@@ -134,7 +134,7 @@ def figures(outcome: Outcome) -> list[tuple[str, str]]:
         ("result", outcome.kind),
         ("acknowledged", str(outcome.acknowledged)),
         ("lost", lost),
-        ("longest gap", f"{outcome.longest_gap:.1f} s"),
+        ("longest gap", "nothing is written" if outcome.cell.startswith("idle/") else f"{outcome.longest_gap:.1f} s"),
         ("time to heal" + (", from the fault's end" if outcome.ended >= 0 else ""), healed),
     ]
 
