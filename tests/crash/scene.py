@@ -126,7 +126,8 @@ class Scene:
             self.region.tell(f"{machine.instance_id}: zkboot {' '.join(arguments)}: ended with {ended.returncode}: {last}")
             if ended.returncode == ends_with:
                 return ended.stdout
-            assert ended.returncode in (KILLED, WAITING) and time.monotonic() < until, ended.stdout
+            again = ended.returncode in (KILLED, WAITING) or "run the command again" in last
+            assert again and time.monotonic() < until, ended.stdout
 
 
 def arm_launches(environment: Orders, first: int, count: int, orders: tuple[Order, ...], done: Path) -> None:
