@@ -48,6 +48,6 @@ output "commands" {
     story      = "zkboot logs --cluster ${var.cluster} --region ${local.region} --since 1h"
     boots      = "zkboot logs --cluster ${var.cluster} --region ${local.region} --since 1d --unit cloud-init-main"
     logs       = "aws logs tail ${aws_cloudwatch_log_group.this.name} --region ${local.region} --since 1h --follow"
-    shell      = var.session_manager ? "aws ssm start-session --region ${local.region} --target INSTANCE-ID" : null
+    shell      = var.session_manager ? "aws ssm start-session --region ${local.region} --target INSTANCE-ID" : "none, as session_manager is false"
   }
 }

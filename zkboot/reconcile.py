@@ -169,7 +169,12 @@ def settle_light(notes: Notes, words: Words) -> None:
     instance = group.instances.get(words.seen.me.instance_id) if group else None
     assert words.quorum is not None
     notes.state |= {"created": record.generation, "server_id": own.id, "address": own.address}
-    notes.state["version"] = words.quorum.configuration.version
+    # A person's command is written into the record, then the configuration is put again. A turn that meets the new version may
+    # have read the record before that; the next one has not.
+    version = words.quorum.configuration.version
+    if notes.state.get("met_version") == version:
+        notes.state["version"] = version
+    notes.state["met_version"] = version
     if instance is not None:
         notes.state["let_in"] = instance.lifecycle in ("", "InService")
         notes.mark("audited")

@@ -82,6 +82,7 @@ def _set_interval(seconds: float) -> bool:
         else:
             os.makedirs(os.path.dirname(DROP_IN), exist_ok=True)
             files.write(DROP_IN, wanted)
+            os.chmod(DROP_IN, 0o644)  # nothing in it is secret, and systemd warns of one that the world cannot read
     return True
 
 

@@ -1,7 +1,9 @@
 """The stack, applied by Terraform's real provider: what it makes is launched, serves, scales, stays as it is, and goes."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,43 +31,109 @@ def stack(full_region: FullRegion, tmp_path: Path) -> Callable[[str], Applied]:
     return copied
 
 
+@contextmanager
+def applying(applied: Applied) -> Iterator[Group]:
+    """The group, while the apply that makes it goes on: its instances serve long before S3's rules have settled."""
+    region = applied.region
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(applied.apply)
+        region.wait_until(lambda: going.done() or applied.launched, "the group launches", FRESH)
+        if going.done():
+            going.result()
+        yield applied.group
+        going.result()
+
+
 def serving(applied: Applied) -> Group:
     """The ensemble of three that an apply makes."""
-    applied.apply()
-    zk = applied.group
-    zk.wait_serving(3, FRESH)
-    created_once(zk)
+    with applying(applied) as zk:
+        zk.wait_serving(3, FRESH)
+        created_once(zk)
     return zk
 
 
 def test_apply_serve_scale_plan_and_destroy(full_region: FullRegion, stack: Callable[[str], Applied]) -> None:
     applied = stack("orders")
-    zk = serving(applied)
-    with every_write_kept(zk):
-        applied.apply("-var=desired_capacity=5")
-        zk.wait_serving(5, FRESH)
-        assert applied.plan("-var=desired_capacity=5") == {}
-        applied.scale_by_hand(3)
+    with applying(applied) as zk:
         zk.wait_serving(3, FRESH)
-    assert applied.plan() == {}, "scaled by hand, and a plan does not take that back"
-    logs = full_region.client("logs")
-    for machine in zk.living:
-        assert hear(machine, r"serving as \w+, server \d", full_region)
-        own = {"logGroupName": "/zkboot/orders", "logStreamNamePrefix": f"{machine.instance_id}/"}
-        assert zk.wait_until(lambda own=own: logs.describe_log_streams(**own)["logStreams"], "it ships its journal")
+        created_once(zk)
+        with every_write_kept(zk):
+            applied.scale_by_hand(5)
+            zk.wait_serving(5, FRESH)
+    ships_its_journal(zk)
     assert not full_region.gateway.refused, "the policy that Terraform attaches is enough"
+    assert applied.plan() == {}, "scaled by hand, and a plan does not take that back"
     arn = zk.asg.arn
     applied.change(termination_timeout=600)
-    applied.apply()
+    with every_write_kept(zk):
+        applied.apply("-var=desired_capacity=3")
+        zk.wait_serving(3, FRESH)
     assert zk.asg.arn == arn and timeouts(zk) == {"zkboot-launch": 3600, "zkboot-terminate": 600}
-    before = record(zk)
+    assert applied.plan("-var=desired_capacity=3") == {}
+    before, told = record(zk), len(full_region.story)
     assert applied.destroyed() == [applied.BUCKET]
     assert not zk.living and record(zk) == before
+    assert not waited_for(full_region.story[told:])
+
+
+def ships_its_journal(zk: Group) -> None:
+    logs = zk.region.client("logs")
+    for machine in zk.living:
+        assert hear(machine, r"serving as \w+, server \d", zk.region)
+        own = {"logGroupName": f"/zkboot/{zk.plan.cluster}", "logStreamNamePrefix": f"{machine.instance_id}/"}
+        assert zk.wait_until(lambda own=own: logs.describe_log_streams(**own)["logStreams"], "it ships its journal")
 
 
 def timeouts(zk: Group) -> dict[str, int]:
     hooks = zk.asg.autoscaling_backend.describe_lifecycle_hooks(zk.asg.name)
     return {hook.name: hook.heartbeat_timeout for hook in hooks}
+
+
+def waited_for(story: list[tuple[float, str]]) -> list[str]:
+    """By what the region told: whose leave a hook waited for."""
+    return [sentence for _, sentence in story if re.search(r"zkboot-terminate (completed|timed out|is deleted)", sentence)]
+
+
+@pytest.mark.long
+def test_scaled_to_zero_with_a_last_backup_and_up_again(full_region: FullRegion, stack: Callable[[str], Applied]) -> None:
+    """The members leave on their own, the last one with a backup, which the next ones restore, unasked where that is allowed."""
+    applied = stack("zero")
+    applied.change(min_size=0, settings={"ensemble": {"auto_restore": 86400}})
+    zk = serving(applied)
+    with every_write_kept(zk):
+        empty(applied)
+        applied.apply("-var=desired_capacity=3")
+        zk.wait_serving(3, LONG)
+    created_once(zk, 2)
+    applied.destroyed()
+
+
+@pytest.mark.long
+def test_scaled_to_zero_without_a_backup_and_up_again(full_region: FullRegion, stack: Callable[[str], Applied]) -> None:
+    applied = stack("empty")
+    applied.change(min_size=0, settings={"backup": {"interval": 0}})
+    zk = serving(applied)
+    before = record(zk)
+    empty(applied)
+    assert not full_region.objects("backups/", zk.plan.bucket)
+    applied.apply("-var=desired_capacity=1")
+    zk.wait_until(lambda: zk.living, "one is launched")
+    hear(zk.living[0], r"halted: too few voters of cluster empty remain .*`zkboot create --accept-data-loss`", full_region, LONG)
+    after = record(zk)
+    assert [after[key] for key in ("cluster_id", "generation")] == [before[key] for key in ("cluster_id", "generation")]
+    told = len(full_region.story)
+    assert applied.destroyed() == [applied.BUCKET]
+    assert "zkboot-launch is deleted, ABANDON" in str(full_region.story[told:]), "whom the launch hook held is let go too"
+
+
+def empty(applied: Applied) -> None:
+    """By Terraform: each member leaves, and completes its hook itself."""
+    zk, story = applied.group, applied.region.story
+    told, going = len(story), {machine.instance_id for machine in zk.living}
+    applied.apply("-var=desired_capacity=0")
+    zk.wait_until(lambda: not zk.living and not zk.asg.instance_states, "all are gone", LONG)
+    left = {sentence.partition(":")[0] for _, sentence in story[told:] if "zkboot-terminate completed" in sentence}
+    assert left == going, f"{going - left} did not leave on their own"
 
 
 @pytest.mark.long
@@ -95,22 +163,33 @@ def test_a_later_apply_meets_what_destroy_left_and_asks(full_region: FullRegion,
 
 
 @pytest.mark.long
-def test_a_new_image_replaces_the_instances_one_by_one(full_region: FullRegion, stack: Callable[[str], Applied]) -> None:
+def test_a_new_image_and_new_settings_replace_the_instances_one_by_one(
+    full_region: FullRegion, stack: Callable[[str], Applied]
+) -> None:
     applied = stack("image")
     applied.change(instance_refresh={"checkpoint_percentages": [34, 100], "checkpoint_delay": 20})
     zk = serving(applied)
-    old, told = set(zk.living), len(full_region.story)
     assert full_region.image is not None
     newest = full_region.register(full_region.image)
+    replaced_one_by_one(applied)
+    assert {full_region.image_of(machine) for machine in zk.living} == {newest}
+    applied.change(settings={"zookeeper": {"snap_count": 50_000}})
+    replaced_one_by_one(applied)
+    for machine in zk.living:
+        assert "snapCount=50000" in machine.run("cat", "/etc/zookeeper/zoo.cfg").stdout.splitlines()
+    assert applied.plan() == {}
+    applied.destroyed()
+
+
+def replaced_one_by_one(applied: Applied) -> None:
+    """By what changed since the last apply, while a client writes."""
+    zk, story = applied.group, applied.region.story
+    old, told = set(zk.living), len(story)
     with every_write_kept(zk):
         applied.apply()
         zk.wait_until(lambda: not old & set(zk.living), "every instance is replaced", 2 * FRESH)
         zk.wait_serving(3, FRESH)
-    images = {full_region.image_of(machine) for machine in zk.living}
-    assert images == {newest}
-    assert fewest_in_service(full_region.story[told:], 3) == 3, "a successor serves before its predecessor is taken"
-    assert applied.plan() == {}
-    applied.destroyed()
+    assert fewest_in_service(story[told:], 3) == 3, "a successor serves before its predecessor is taken"
 
 
 def fewest_in_service(story: list[tuple[float, str]], at_first: int) -> int:

@@ -78,6 +78,32 @@ def test_a_shipper_that_is_killed_goes_on_and_stays_small(zk: Group) -> None:
     assert sum(own_memory(pid) for pid in now) < 64 << 20
 
 
+KMSG = "/dev/kmsg"
+
+
+def test_the_kernels_trouble_is_shipped(zk: Group) -> None:
+    """Containers share a kernel, which tells them nothing: a pipe stands where journald reads what it says, and says it in the
+    kernel's form ("The Linux kernel user's and administrator's guide", /dev/kmsg: priority, number, microseconds, flags)."""
+    machine = machines(zk)[0]
+
+    def says(number: int, priority: int, text: str) -> None:
+        machine.run("sh", "-c", f"echo '{priority},{number},{number}000000,-;{text}' >{KMSG}")
+        told = ("journalctl", "--quiet", "--dmesg", "--output=cat")
+        zk.wait_until(lambda: text in machine.run(*told).stdout, f"journald has it from the kernel: {text}")
+
+    machine.run("mkfifo", "--mode=600", KMSG)
+    machine.run("systemctl", "restart", "systemd-journald.service")
+    try:
+        says(1, 6, "EXT4-fs (nvme1n1): mounted filesystem")
+        says(2, 3, "EXT4-fs error (device nvme1n1): ext4_find_entry: reading directory lblock 0")
+        zk.wait_until(lambda: "kernel" in streams(zk, machine), "the kernel's trouble is shipped")
+        shipped = streams(zk, machine)["kernel"]
+        assert shipped == ["EXT4-fs error (device nvme1n1): ext4_find_entry: reading directory lblock 0"]
+    finally:
+        machine.run("rm", KMSG)
+        machine.run("systemctl", "restart", "systemd-journald.service")
+
+
 def own_memory(pid: int) -> int:
     """In bytes, what would be free without that process."""
     found = re.findall(r"^Private_\w+: +(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)

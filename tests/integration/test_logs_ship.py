@@ -169,7 +169,7 @@ def test_what_was_never_shipped_goes_when_the_group_is_made(found: Node, journal
         until(found, lambda: found.calls("logs:CreateLogStream"), "it tries")
         assert process.stdout is not None
         process.stdout.readline()
-        assert "create the log group, or correct aws.log_group" in process.stdout.readline()
+        assert "create the log group, or correct its name (aws.log_group;" in process.stdout.readline()
         logs.create_log_group(logGroupName=GROUP)
         until(found, arrived(found, "zookeeper", "one"), "the line")
 

@@ -113,7 +113,7 @@ def test_following_goes_on_until_it_is_interrupted(found: Node) -> None:
     ("arguments", "says"),
     [
         (["--log-group", "/zkboot/none"], "FilterLogEvents on the log group /zkboot/none: ResourceNotFoundException"),
-        (["--log-group", "/zkboot/none"], "create the log group, or correct aws.log_group"),
+        (["--log-group", "/zkboot/none"], "create the log group, or correct its name (aws.log_group;"),
     ],
 )
 def test_what_is_not_there_is_said(found: Node, arguments: list[str], says: str) -> None:

@@ -2,8 +2,11 @@
 
 What a reader may still call whole is what ZooKeeper's own format leaves open, and no more: a log that ends earlier, where a
 length of 0, -1 or a missing end byte remains, as after a power cut; then its records are a beginning of the true ones.
+
+FUZZ=100 in the environment tries so many times more.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -23,7 +26,8 @@ from zkboot.zookeeper import formats, tree
 
 LARGEST = 2 * 1_048_575
 AT_AN_OFFSET = re.compile(r"offset \d+")
-EXAMPLES = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+TIMES = int(os.environ.get("FUZZ", "1"))
+EXAMPLES = settings(max_examples=300 * TIMES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Real(NamedTuple):
@@ -125,7 +129,7 @@ def test_a_snapshot(real: Real, tmp_path: Path, steps: list[tuple[str, float, by
     assert str(path) in str(raised.value)
 
 
-@settings(EXAMPLES, max_examples=80)
+@settings(EXAMPLES, max_examples=80 * TIMES)
 @given(steps=mutations(), newest=st.booleans())
 def test_what_a_backup_makes_of_a_folder(real: Real, tmp_path: Path, steps: list[tuple[str, float, bytes]], newest: bool) -> None:
     """A set that is whole (of this folder, an older snapshot at worst) and can be counted, or damage; never a wrong one."""

@@ -77,7 +77,9 @@ class AutoScaling:
         self._versions: dict[str, int] = {}  # instance id -> the version of the launch template that it was launched from
         self._waits: dict[str, dict[str, Wait]] = {}  # instance id -> hook name -> wait
         self._used: set[str] = set()  # every address ever given
-        self._not_before: dict[str, float] = {}  # group name -> no launch before (monotonic), after a failed one
+        self._not_before: dict[
+            tuple[str, str], float
+        ] = {}  # region and group -> no launch before (monotonic), after a failed one
         self._due = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -205,7 +207,7 @@ class AutoScaling:
                 victim,
                 f"instance {victim.instance.id} was selected for termination: the desired capacity is {group.desired_capacity}.",
             )
-        if time.monotonic() >= self._not_before.get(group.name, 0.0):
+        if time.monotonic() >= self._not_before.get((group.region, group.name), 0.0):
             for _ in range(wanted - len(staying)):
                 self._launch(group)
 
@@ -279,7 +281,7 @@ class AutoScaling:
         subnet = self._subnet_for(group)
         zone = subnet.availability_zone
         if zone in self.full_zones:
-            self._not_before[group.name] = time.monotonic() + TRY_AGAIN
+            self._not_before[group.region, group.name] = time.monotonic() + TRY_AGAIN
             why = f"We currently do not have sufficient {group.instance_type} capacity in the Availability Zone you requested"
             self._record(
                 group,

@@ -83,13 +83,16 @@ def write(rows: list[Row], crowded: dict[int, tuple[Cost, Cost]]) -> None:
 
     plots = [
         of("The record", "KiB", [row.record / 1024 for row in rows]),
-        of("The policy, decide()", "ms", [row.healthy.decide for row in rows]),
+        of("The policy, decide()", "ms of CPU", [row.healthy.decide for row in rows]),
         of("AWS calls of a healthy leader's audit", "calls", [row.healthy.called for row in rows]),
         of("AWS calls of a turn without a quorum", "calls", [row.alone.called for row in rows]),
-        of("A healthy leader's audit, AWS's own time left out", "ms", [row.healthy.turn for row in rows]),
-        of("A turn without a quorum, AWS's own time left out", "ms", [row.alone.turn for row in rows]),
+        of("A healthy leader's audit", "ms of CPU", [row.healthy.turn for row in rows]),
+        of("A turn without a quorum", "ms of CPU", [row.alone.turn for row in rows]),
+        of("What a healthy leader's audit reads", "KiB", [row.healthy.bytes / 1024 for row in rows]),
         of("What a turn without a quorum reads", "KiB", [row.alone.bytes / 1024 for row in rows]),
     ]
+    calls = [(count, alone.called) for count, (_, alone) in crowded.items()]
+    plots.append(("AWS calls of a turn without a quorum, as other clusters share the bucket", plot.line(calls)))
     page.write(
         FILE,
         "scale.html.j2",

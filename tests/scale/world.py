@@ -2,8 +2,6 @@
 other cluster an object; the servers and the disk, which do not ask AWS, are plain answers.
 """
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -54,23 +52,17 @@ class Crowd(Region):
 
 
 class Asked:
-    """The node's store and group: how many bytes of bodies have gone through, and the seconds in which AWS was asked."""
+    """The node's store and group, and how many bytes of bodies have gone through."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self.bytes = 0
-        self.seconds = 0.0
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._node.store if hasattr(self._node.store, name) else self._node.autoscaling, name)
 
         def ask(*arguments: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                found = method(*arguments)
-            finally:
-                if threading.current_thread() is threading.main_thread():  # what is asked at once counts once
-                    self.seconds += time.perf_counter() - began
+            found = method(*arguments)
             bodies = [found, *arguments]
             self.bytes += sum(len(body.body if isinstance(body, Stored) else body) for body in bodies if is_body(body))
             return found
@@ -87,6 +79,7 @@ class Members:
 
     def __init__(self, configuration: Configuration, serves: bool) -> None:
         self.configuration = configuration
+        self.by_address = {server.address: server for server in configuration.servers}
         self.serves = serves
         self.notes: dict[str, object] = {}
 
@@ -97,7 +90,7 @@ class Members:
         return {address: self._answer(address) for address in addresses} if self.serves else dict.fromkeys(addresses)
 
     def _answer(self, address: str) -> Peer | None:
-        server = next((server for server in self.configuration.servers if server.address == address), None)
+        server = self.by_address.get(address)
         if server is None:
             return None
         if server.id == 1:

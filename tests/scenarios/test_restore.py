@@ -1,7 +1,10 @@
 """A person goes back to a backup: in place of what serves, to an older one, and not where that must not be."""
 
 import json
+import os
 import re
+import select
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +14,12 @@ import pytest
 from kazoo.client import KazooClient
 
 from tests.backup.bucket import MANIFEST, prefix
+from tests.lab.errors import NotPossibleHere
 from tests.lab.group import Group
+from tests.lab.region import Region
 from tests.scenarios.restores import ARCHIVE, CONFIRM, backed_up, given_up, put, remove, spoil
 from tests.scenarios.story import LONG, created_once, every_write_kept, nobody_serves, record
-from tests.scenarios.survivors import archived, written
+from tests.scenarios.survivors import archived, ensemble_of, written
 
 
 @contextmanager
@@ -167,3 +172,46 @@ def test_another_clusters_backup_is_refused_or_adopted(zk: Group) -> None:
     created_once(zk, 41)
     assert record(zk)["cluster_id"] == before["cluster_id"] and held <= written(zk)
     remove(zk, key)
+
+
+@pytest.mark.long
+def test_a_disk_that_fills_up_in_the_middle_keeps_what_it_holds_until_there_is_room(region: Region) -> None:
+    zk = ensemble_of(region, 3)
+    typing = zk.followers()[0]
+    typing.power_cut()
+    try:
+        typing.limit_volume("256m")
+    except NotPossibleHere as error:
+        pytest.skip(f"SKIPPED, NOT PROVED: {error}")
+    typing.power_on()
+    zk.wait_serving(3, LONG)
+    name, held = backed_up(zk, more=12)
+    later = given_up(zk, held)
+    with region.slow(ARCHIVE) as slow:
+        command = typing.start_zkboot("restore", name, "--replace-live", *CONFIRM)
+        zk.wait_until(lambda: slow.met, "the backup is being downloaded", LONG)
+        typing.fill_disk()
+    said = heard(zk, command, r"the backup \w+ cannot be restored here: it needs .* What the disk holds is not touched")
+    generation = json.loads((typing.root / "vol/data/zkboot.json").read_text())["generation"]
+    assert generation == 1 and list((typing.root / "vol/data/version-2").glob("snapshot.*")) and not archived(typing), said
+    typing.free_disk()
+    assert f"from backup {name}" in command.communicate(timeout=LONG)[0] and command.returncode == 0
+    zk.wait_serving(3, LONG)
+    created_once(zk, 2)
+    assert held <= written(zk) and not later & written(zk)
+
+
+def heard(zk: Group, command: "subprocess.Popen[str]", pattern: str) -> str:
+    """Wait until a command that goes on has said it; all that it has said by then."""
+    said = ""
+    assert command.stdout is not None
+    stream = command.stdout.fileno()
+
+    def more() -> bool:
+        nonlocal said
+        if select.select([stream], [], [], 0)[0]:
+            said += os.read(stream, 1 << 16).decode()
+        return re.search(pattern, said) is not None
+
+    zk.wait_until(more, f"it says /{pattern}/", LONG)
+    return said

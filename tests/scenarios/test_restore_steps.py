@@ -15,14 +15,49 @@ from tests.scenarios.survivors import ensemble_of, written
 from zkboot import actions, commands
 
 STEPS = ("restore", "unpack", "bring back", "build", "fence", "fence on disk", "release", "configure", "start")
-CASES = [
-    pytest.param(when, step, id=f"{when}-{step}", marks=() if (when, step) == ("after", "unpack") else pytest.mark.long)
-    for step in STEPS
-    for when in ("before", "after")
-]
+TYPED = ("intend", "wake", "name seed", "archive", "give up")
+BOTH = ["before", "after"]
 
 
-@pytest.mark.parametrize(("when", "step"), CASES)
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.long), "after"])
+def test_the_seed_of_a_restore_is_killed_at_one_step_after_the_other(region: Region, when: str) -> None:
+    """All disks are lost; whatever is killed, the next turn goes on."""
+    zk = ensemble_of(region, 3, settings=UNASKED)
+    _, held = backed_up(zk)
+    orders = tuple(f"{when}:{step}:kill" for step in STEPS)
+    for machine in zk.living:
+        machine.stop_at_step(*orders)
+    lose_all_disks(zk)
+    met = lambda: set(orders) == set(region.machine(record(zk)["seed"]).steps_met)  # noqa: E731
+    zk.wait_until(met, f"the seed's zkboot is killed {when} each step", LONG)
+    zk.wait_serving(3, LONG)
+    created_once(zk, record(zk)["generation"])
+    assert held <= written(zk)
+
+
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.long), "after"])
+def test_a_typed_restore_is_killed_at_one_step_after_the_other(zk: Group, when: str) -> None:
+    """Typed again and again, until this node is named the seed; then it or the timer goes on."""
+    name, held = backed_up(zk)
+    later, typing, generation = given_up(zk, held), zk.living[0], record(zk)["generation"]
+    orders = tuple(f"{when}:{step}:kill" for step in TYPED if step != "give up")
+    typing.stop_at_step(*orders)
+    while record(zk)["generation"] == generation:
+        typed = typing.zkboot("restore", name, "--replace-live", *CONFIRM, timeout=LONG)
+        assert typed.returncode in (0, -signal.SIGKILL), typed.stdout
+    zk.wait_until(lambda: set(orders) == set(typing.steps_met), f"zkboot is killed {when} each step", LONG)
+    typing.set_environment(ZKBOOT_LAB_STEP=None)
+    zk.wait_serving(3, LONG)
+    created_once(zk, generation + 1)
+    assert held <= written(zk) and not later & written(zk)
+
+
+# --- each by itself
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("when", BOTH)
+@pytest.mark.parametrize("step", STEPS)
 def test_zkboot_is_killed_at_a_step_of_a_restore(region: Region, when: str, step: str) -> None:
     zk = ensemble_of(region, 3, settings=UNASKED)
     _, held = backed_up(zk)
@@ -36,11 +71,8 @@ def test_zkboot_is_killed_at_a_step_of_a_restore(region: Region, when: str, step
     assert held <= written(zk)
 
 
-TYPED = ("intend", "wake", "name seed", "archive", "give up")
-
-
 @pytest.mark.long
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", BOTH)
 @pytest.mark.parametrize("step", TYPED)
 def test_a_typed_restore_is_killed_at_a_step(zk: Group, step: str, when: str) -> None:
     """Typed again where nothing is named yet, or finished by the timer; `give up` is of a backup that is damaged since."""

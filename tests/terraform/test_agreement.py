@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from tests.lab import region
+from tests.lab.full.apply import SCALE
 from tests.lab.iam import ACCOUNT, PARTITION
+from tests.lab.region import REGION
 from tests.terraform.module import CHECKOUT, MODULE, as_text, blocks, local_values, read, resources
 from zkboot import metrics, record, settings
 from zkboot.aws.imds import GROUP_TAG
@@ -162,6 +164,13 @@ def test_instances_show_the_tag_that_names_their_group(planned: dict[str, dict[s
     assert planned["aws_launch_template.this"]["metadata_options"][0]["instance_metadata_tags"] == "enabled"
     addresses = dict(blocks("output"))["commands"]["value"]["addresses"]
     assert f"Name=tag:{GROUP_TAG},Values=${{local.name}}" in addresses
+
+
+def test_the_output_and_the_readme_scale_by_the_same_command() -> None:
+    (typed,) = re.findall(r"^    aws (.*) zkboot-orders --desired-capacity 5$", (MODULE / "README.md").read_text(), re.MULTILINE)
+    printed = dict(blocks("output"))["commands"]["value"]["scale"]
+    assert printed.replace("${local.region}", REGION) == f"aws {typed} ${{local.name}} --desired-capacity 5"
+    assert typed == SCALE
 
 
 # --- metrics

@@ -89,6 +89,7 @@ def test_a_full_turn_leaves_what_a_light_one_asks_for() -> None:
     seen = SERVING._replace(server=Process(True, 100.0, Mode.LEADER))
     notes = Notes(World(*[SimpleNamespace(load=dict, boot_id=lambda: "b1", monotonic=lambda: 1000.0)] * 7))
     settle_light(notes, Words(seen))
+    settle_light(notes, Words(seen))
     left = LEADER._replace(
         state=notes.state,
         configuration=CONFIGURATION,
@@ -96,6 +97,21 @@ def test_a_full_turn_leaves_what_a_light_one_asks_for() -> None:
         uptime=1001.0,
     )
     assert light.doubt(left) == ""
+
+
+def test_a_version_counts_once_a_turn_that_read_the_record_after_it_was_met_found_nothing_to_do() -> None:
+    """The first one may have read the record before a person's command was written, and the configuration after it."""
+    notes = Notes(World(*[SimpleNamespace(load=dict, boot_id=lambda: "b1", monotonic=lambda: 1000.0)] * 7))
+    facts = FOLLOWER._replace(configuration=CONFIGURATION)
+    before = SERVING.quorum._replace(configuration=CONFIGURATION._replace(version=CONFIGURATION.version - 1))
+    for quorum, why in (
+        (before, "the configuration has changed since the last full turn"),
+        (before, "the configuration has changed since the last full turn"),
+        (SERVING.quorum, "the configuration has changed since the last full turn"),
+        (SERVING.quorum, ""),
+    ):
+        settle_light(notes, Words(SERVING._replace(quorum=quorum)))
+        assert light.doubt(facts._replace(state=facts.state | {"version": notes.state.get("version")})) == why
 
 
 def test_only_the_leader_audits() -> None:

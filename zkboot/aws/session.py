@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import boto3
+import botocore.loaders
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
@@ -89,9 +90,16 @@ def clients(aws: Aws) -> Clients:
     return Clients(aws)
 
 
+@cache
+def _loader() -> Any:
+    """Of the descriptions of AWS's services, which takes longer than anything else in making a client: each is read once."""
+    return botocore.loaders.create_loader()
+
+
 def _session(aws: Aws, profile: str, credentials: str) -> boto3.session.Session:
     region = aws.region or Imds(aws.metadata_endpoint).region()
     core = botocore.session.get_session()
+    core.register_component("data_loader", _loader())
     core.set_config_variable("ec2_metadata_service_endpoint", aws.metadata_endpoint)
     core.set_config_variable("ec2_metadata_v1_disabled", True)
     core.set_config_variable("metadata_service_timeout", METADATA_TIMEOUT)
@@ -168,7 +176,7 @@ def _after_refusal(error: ClientError, action: str) -> str:
     if code == "NoSuchBucket":
         return "create the bucket, or correct aws.bucket"
     if code == "ResourceNotFoundException":
-        return "create the log group, or correct aws.log_group"
+        return "create the log group, or correct its name (aws.log_group; of zkboot logs: --cluster, --region, --log-group)"
     return "AWS cannot carry the call out; it is asked again"
 
 

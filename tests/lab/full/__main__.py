@@ -25,8 +25,10 @@ def main() -> int:
     commands.add_parser("down", help="end the lab, however it was left, and clean up after it")
     region = commands.add_parser("region", help="python -m tests.lab for the lab that runs: region scale 5")
     region.add_argument("arguments", nargs=argparse.REMAINDER)
-    stack = commands.add_parser("stack", help="terraform for the lab that runs, where its stack was applied: stack plan")
-    stack.add_argument("arguments", nargs=argparse.REMAINDER)
+    typed = commands.add_parser(
+        "typed", help="what an operator types for the lab that runs: typed terraform plan; none is a shell"
+    )
+    typed.add_argument("arguments", nargs=argparse.REMAINDER)
     shell = commands.add_parser("shell", help="a shell in an instance")
     shell.add_argument("instance", nargs="?", default="", help="its number from 1, or the beginning of its id; none lists them")
     options = parser.parse_args()
@@ -81,10 +83,10 @@ def region(options: argparse.Namespace) -> int:
     return enter_region(options.arguments)
 
 
-def stack(options: argparse.Namespace) -> int:
-    from tests.lab.full.shell import enter_stack
+def typed(options: argparse.Namespace) -> int:
+    from tests.lab.full.shell import enter_typed
 
-    return enter_stack(options.arguments)
+    return enter_typed(options.arguments)
 
 
 def require() -> None:
@@ -93,7 +95,7 @@ def require() -> None:
         raise LabError(INSTEAD)
 
 
-COMMANDS = {"run": run, "image": image, "down": down, "shell": shell, "region": region, "stack": stack}
+COMMANDS = {"run": run, "image": image, "down": down, "shell": shell, "region": region, "typed": typed}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -30,6 +30,7 @@ PROVIDER = {
     "skip_requesting_account_id": True,
     "s3_use_path_style": True,
 }
+SCALE = f"autoscaling set-desired-capacity --region {REGION} --auto-scaling-group-name"
 STACK = "stack"  # the folder of a lab's own, in its region's
 TYPED = "typed.json"  # how to type in another terminal what is typed here
 LAST_LINES = 40
@@ -93,26 +94,24 @@ class Applied:
             address: differing(change) for address, change in changes.items() if change["actions"] not in (["no-op"], ["read"])
         }
 
-    def output(self, name: str) -> Any:
-        """Of the module."""
-        return json.loads(self._well("output", "-json"))[name]["value"]
-
     def scale_by_hand(self, size: int) -> None:
-        """The command that Terraform prints, by the AWS CLI, or where there is none by the call that it makes."""
-        command = shlex.split(self.output("commands")["scale"])
-        command[-1] = str(size)
+        """The command that the stack's README prints, by the AWS CLI, or where there is none by the call that it makes."""
         if shutil.which("aws"):
-            self._typed(command)
+            self._typed(["aws", *SCALE.split(), self._name, "--desired-capacity", str(size)])
         else:
-            group = command[command.index("--auto-scaling-group-name") + 1]
             client = self.region.client("autoscaling")
-            client.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=size)
+            client.set_desired_capacity(AutoScalingGroupName=self._name, DesiredCapacity=size)
 
     # What came of it
 
     @property
+    def launched(self) -> bool:
+        """Whether an instance of the group was launched."""
+        return GroupPlan(self._name, "").key in self.region.groups
+
+    @property
     def group(self) -> Group:
-        """Once an instance of it was launched."""
+        """Once it has launched one."""
         return self.region.groups[GroupPlan(self._name, "").key]
 
     def _typed(self, command: list[str]) -> None:

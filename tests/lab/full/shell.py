@@ -22,15 +22,17 @@ def enter_region(arguments: list[str]) -> int:
     os.execvp("nsenter", [*enter, *arguments])
 
 
-def enter_stack(arguments: list[str]) -> int:
-    """Becomes Terraform, where the stack of the lab that runs was applied. Raises LabError as above, or when there is none."""
+def enter_typed(command: list[str]) -> int:
+    """Becomes that command (terraform, aws, zkboot), where the stack of the lab that runs was applied. Raises LabError as above,
+    or when there is none."""
     pid, folder = the_lab()
     file = folder / STACK / TYPED
     if not file.exists():
         raise LabError("the lab that runs has no stack of Terraform's: it has said why")
     typed = json.loads(file.read_text())
-    enter = ["nsenter", "--target", str(pid), "--net", f"--wdns={typed['folder']}", "--", "terraform", *arguments]
-    os.execvpe("nsenter", enter, {**os.environ, **typed["environment"]})
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    enter = ["nsenter", "--target", str(pid), "--net", f"--wdns={typed['folder']}", "--", *(command or ["bash"])]
+    os.execvpe("nsenter", enter, {**os.environ, **typed["environment"], "PATH": path})
 
 
 def the_lab() -> tuple[int, Path]:

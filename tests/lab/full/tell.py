@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from tests.demo.narrator import Narrator
 from tests.demo.witness import SHORT, Witness
 from tests.lab.errors import LabError, NotPossibleHere
 from tests.lab.full import image
-from tests.lab.full.apply import STACK, Applied
+from tests.lab.full.apply import SCALE, STACK, Applied
 from tests.lab.full.region import FullRegion
 from tests.lab.full.stories import STORIES, Story
 from tests.lab.group import Group
@@ -169,15 +169,18 @@ class Telling:
             (f"make lab-shell I={name}", "a shell in one; then, in it:"),
             ("  zkboot status", ""),
             ("  less /var/log/cloud-init-output.log", "how it came up"),
-            ("  journalctl -u zkboot-recover", "how it is kept"),
+            ("  journalctl -u zkboot-recover -p info", "how it is kept"),
             (f"{PYTHON} -m tests.lab.full region scale 5", "see the ensemble grow, here; region --help lists what else there is"),
-            *(
-                [(f"{PYTHON} -m tests.lab.full stack apply -var desired_capacity=5", "the same by Terraform")]
-                if self.stack
-                else []
-            ),
+            *(self.typed() if self.stack else ()),
             ("make lab-down", "the end of it all, as Ctrl-C here"),
         ):
             self.narrator.command(command, what)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
+
+    def typed(self) -> Iterator[tuple[str, str]]:
+        """What an operator types, who has no way into an instance."""
+        at, cluster = f"{PYTHON} -m tests.lab.full typed", self.zk.plan.cluster
+        yield f"{at} terraform apply -var desired_capacity=5", "the same by Terraform"
+        yield f"{at} aws {SCALE} zkboot-{cluster} --desired-capacity 3", "and by the AWS CLI"
+        yield f"{at} zkboot logs --cluster {cluster} --since 1h", "the ensemble's story, out of the log group"
