@@ -104,7 +104,7 @@ def kernel(zk: Group) -> Iterator[Callable[[int, int, str], None]]:
     machine.run("mkdir", "--parents", DROP_IN.rpartition("/")[0])
     machine.run("sh", "-c", f"printf '[Service]\\nBindPaths={KMSG}:/dev/kmsg\\n' >{DROP_IN}; systemctl daemon-reload")
     # Whoever starts journald opens it too, and would wait for a reader.
-    reader = subprocess.Popen(machine.inside("sh", "-c", f"exec sleep 3600 <>{KMSG}"))
+    reader = subprocess.Popen(machine.inside("sh", "-c", f"exec sleep 300 <>{KMSG}"))
     machine.run("systemctl", "restart", "systemd-journald.service")
     yield says
     machine.run(
