@@ -3,12 +3,16 @@
 What a reader may still call whole is what ZooKeeper's own format leaves open, and no more: a log that ends earlier, where a
 length of 0, -1 or a missing end byte remains, as after a power cut; then its records are a beginning of the true ones.
 
+And a change that has the same Adler32, such as some eleven bytes in reverse: ZooKeeper's seals do not see it, nor can ours. An
+archive's SHA-256 does from the copy on, and a drill by the digest of the tree.
+
 FUZZ=100 in the environment tries so many times more.
 """
 
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -96,6 +100,10 @@ def mutated(body: bytes, steps: list[tuple[str, float, bytes]], used: int) -> by
     return body
 
 
+def sealed_alike(body: bytes, good: bytes) -> bool:
+    return zlib.adler32(body) == zlib.adler32(good)
+
+
 @EXAMPLES
 @given(steps=mutations())
 def test_a_log(real: Real, tmp_path: Path, steps: list[tuple[str, float, bytes]]) -> None:
@@ -103,6 +111,8 @@ def test_a_log(real: Real, tmp_path: Path, steps: list[tuple[str, float, bytes]]
     path = tmp_path / real.log.name
     body = mutated(real.log.read_bytes(), steps, true[-1].end)
     path.write_bytes(body)
+    if sealed_alike(body, real.log.read_bytes()):
+        return
     try:
         found = list(formats.read_log(str(path), LARGEST))
     except Damaged as damage:
@@ -122,7 +132,7 @@ def test_a_snapshot(real: Real, tmp_path: Path, steps: list[tuple[str, float, by
     path = tmp_path / real.snapshot.name
     body = mutated(good, steps, len(good))
     path.write_bytes(body)
-    if body == good:
+    if sealed_alike(body, good):
         return
     with pytest.raises(Damaged, match=AT_AN_OFFSET) as raised:
         formats.read_snapshot(str(path))
@@ -137,7 +147,10 @@ def test_what_a_backup_makes_of_a_folder(real: Real, tmp_path: Path, steps: list
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(real.folder, folder)
     victim = folder / (real.snapshot.name if newest else real.log.name)
-    victim.write_bytes(mutated(victim.read_bytes(), steps, 8000))
+    good = victim.read_bytes()
+    victim.write_bytes(mutated(good, steps, 8000))
+    if sealed_alike(victim.read_bytes(), good):
+        return
     try:
         with survey.survey(survey.Source(str(folder), str(folder), LARGEST), 0) as found:
             written: Written = archive.write(found, 1.7e9, LARGEST, lambda data: None)
