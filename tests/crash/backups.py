@@ -9,7 +9,7 @@ from tests.lab.iam import ADMIN_KEY, ADMIN_SECRET
 from tests.lab.journal import Journald
 from tests.lab.machines import Machine
 from tests.lab.region import BUCKET, REGION
-from tests.scenarios.story import record
+from tests.scenarios.story import delete_record, record
 from zkboot.errors import FAILED
 
 COPIES = "zkboot-lab-copies"
@@ -137,6 +137,24 @@ def all_disks_are_lost(scene: Scene) -> None:
         for machine in zk.living:
             machine.power_on()
         scene.until_met()
+        scene.until_serving(3)
+    assert record(zk)["source"].endswith(name)
+
+
+def all_is_lost_but_the_backups(scene: Scene) -> None:
+    """The machines, and the record: one of those that are launched then begins the cluster from the newest."""
+    zk = scene.zk
+    with scene.ledger.rest():
+        name = copy_of_all(scene)
+        scene.region.no_capacity("a", "b", "c")
+        for machine in zk.living:
+            scene.region.lose(machine)
+        delete_record(zk)
+        scene.region.no_capacity()
+        new = scene.until(lambda: len(zk.living) == 3 and zk.living, "three are launched")
+        scene.until(lambda: all(machine.said("halted: .* has no record") for machine in new), "they halt")
+        scene.arm(new[0])
+        scene.typed(new[0], "restore", "--confirm", zk.plan.cluster, done=lambda: record(zk))
         scene.until_serving(3)
     assert record(zk)["source"].endswith(name)
 

@@ -2,10 +2,11 @@
 
 from tests.backup.bucket import newest
 from tests.crash.backups import copy_of_all
-from tests.crash.scene import Scene
+from tests.crash.scene import AGAIN, Scene
 from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.scenarios.story import LONG, forget_zkboot, nobody_serves, record
+from zkboot.errors import HALTED
 
 
 def confirm(zk: Group) -> tuple[str, str]:
@@ -75,7 +76,8 @@ def adopt(scene: Scene, machine: Machine) -> None:
     other = next(one for one in zk.living if one is not machine)
     machine.kill_server()
     scene.until(lambda: not machine.server_pid, "its server is stopped")
-    scene.typed(machine, "adopt", "--through", other.address, *confirm(zk))
+    # A busy machine's server may take longer to serve than zkboot waits for it: then a person types it again.
+    scene.typed(machine, "adopt", "--through", other.address, *confirm(zk), again=(*AGAIN, HALTED))
     scene.until(machine.answer, "it serves")
 
 

@@ -63,6 +63,7 @@ OF_BACKUPS: dict[str, Story] = {
     "copy": Story(backups.a_backup_is_copied, ("write manifest of copy",)),
     "delete backups": Story(backups.old_backups_are_deleted, ("delete",)),
     "restore": Story(backups.all_disks_are_lost, ("restore", "unpack", "bring back", *SEEDING)),
+    "restore anew": Story(backups.all_is_lost_but_the_backups, ("report joining", "begin")),
     "restore given up": Story(backups.a_backup_is_given_up, ("intend", "wake", "name seed", "give up")),
     "drill": Story(backups.a_backup_is_drilled, ("unpack", "start scratch server", "mark verified", "mark drilled")),
     "to zero": Story(backups.the_group_goes_to_zero_and_comes_back, ("last backup", "let go")),
