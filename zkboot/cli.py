@@ -265,6 +265,8 @@ def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument(
             "--dry-run", action="store_true", help="say what would be deleted and what kept, and why; delete nothing"
         )
+    if name in ("backups", "verify"):
+        parser.add_argument("--copies", action="store_true", help="those in the second bucket (backup.copy_bucket)")
     if name == "verify":
         which = parser.add_mutually_exclusive_group()
         which.add_argument("name", metavar="NAME", nargs="?", help="as zkboot backups lists it")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from zkboot.reconcile import Turn
     from zkboot.world import World
 
+BESIDE_A_SERVER = 10  # nice: of a busy processor a tenth, and done while a person waits; the timer's unit asks for less
+
 
 def wait(options: argparse.Namespace) -> int:
     from zkboot import reconcile
@@ -145,6 +147,8 @@ def backup(options: argparse.Namespace) -> int:
 
     settings = _settings(options)
     make = backups.scheduled if options.scheduled else backups.typed
+    if settings.backup.mode == "hot" and not options.scheduled:  # a server that is stopped for it is to come back soon
+        os.nice(BESIDE_A_SERVER)
     with _backup_lock(options, settings):
         make(world(settings), S3Backups(settings), settings, _speaker(options), S3Backups.of_copies(settings))
     return DONE
@@ -172,7 +176,7 @@ def backups(options: argparse.Namespace) -> int:
     from zkboot.aws.backups import S3Backups
     from zkboot.backup import table
 
-    settings = _settings(options)
+    settings = _of_bucket(options, _settings(options))
     listed = table.read(S3Backups(settings), settings.backup.prefix)
     text = table.as_json(listed) if options.json else table.as_text(listed)
     if text:
@@ -184,7 +188,7 @@ def verify(options: argparse.Namespace) -> int:
     from zkboot.aws.backups import S3Backups
     from zkboot.backup import verify
 
-    settings = _settings(options)
+    settings = _of_bucket(options, _settings(options))
     if options.drill:
         return _drill(options, settings)
     _show_progress(options)
@@ -326,6 +330,19 @@ def _write_figures(settings: Settings, turn: "Turn") -> None:
     seen, decision = turn.observation, turn.decision
     quorum = None if seen is None or isinstance(seen.quorum, Unknown) else seen.quorum is not None
     figures.write(settings, figures.Verdict(decision.row, decision.action, quorum, decision.action is Action.HALT))
+
+
+def _of_bucket(options: argparse.Namespace, settings: Settings) -> Settings:
+    """With --copies the second bucket is meant. Raises UsageError where there is none."""
+    from zkboot.aws.backups import of_second_bucket
+
+    if not options.copies:
+        return settings
+    if not settings.backup.copy_bucket:
+        raise UsageError("there is no second bucket: backup.copy_bucket names none")
+    if getattr(options, "scheduled", False):
+        raise UsageError("what the timer drills is in the first bucket: leave --copies or --scheduled out")
+    return of_second_bucket(settings)
 
 
 @contextmanager

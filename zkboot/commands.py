@@ -341,8 +341,22 @@ def follow_group(world: World, settings: Settings) -> str:
     record, me = known_record(found), found.observation.me
     if record.scope == me.scope:
         raise Refused(f"the record is of this node's group {me.scope.group} already: nothing to adopt")
+    left_behind = still_there(world, record, me)
+    if left_behind:
+        raise Refused(
+            f"{', '.join(left_behind)} of group {record.scope.group} would halt once the record is another group's, and leave "
+            "the ensemble one after the other: nothing was done. Empty that group first (its last member leaves a backup); then "
+            "adopt, and go on with `zkboot restore`"
+        )
     with step("follow group"):
         records.replace(world.store, settings.cluster, record._replace(scope=me.scope), found.etag)
     return (
         f"cluster {settings.cluster} follows from group {record.scope.group} to {me.scope.group}; its instances join from now on"
     )
+
+
+def still_there(world: World, record: Record, me: Me) -> list[str]:
+    """Members that live, as far as EC2 knows them here, and do not belong to this node's group."""
+    claimed = frozenset(claim.instance_id for claim in record.members.values())
+    found = world.group.describe(claimed | {me.instance_id}).instances
+    return sorted(i for i in claimed & found.keys() if found[i].state != "terminated" and not found[i].lifecycle)

@@ -564,17 +564,28 @@ def then_9(w: Words) -> Decision:
 
 
 def pending_is_lost(w: Words) -> bool:
-    """So many of the pending configuration's voters are dead that nobody can commit it, or no other could have committed it.
+    """So many of the pending configuration's voters are dead that nobody can commit it, or no other could have committed it, or
+    no other can and what it may have acknowledged is with each majority of the committed one.
 
-    A voter that reports `empty` may come back with its disk, and no compare-and-set stands between its start and this one's.
+    A voter that reports `empty` may come back with its disk, and no compare-and-set stands between its start and this one's: it
+    counts as one that elects by the pending configuration. Where that takes this node too, nobody leads by it any more.
     """
     data = w.seen.disk.data
     assert data is not None and data.pending is not None
-    pending = data.pending.voters
-    if data.committed is not None and [v.id for v in data.committed.voters] == [w.own_id]:
+    pending, committed = data.pending.voters, data.committed.voters if data.committed is not None else ()
+    if [v.id for v in committed] == [w.own_id]:
         return True
-    known = w.record is not None and w.group is not None and not isinstance(w.seen.reports, Unknown)
-    return known and sum(not w.server_dead(v) for v in pending) < majority(len(pending))
+    if w.record is None or w.group is None or isinstance(w.seen.reports, Unknown):
+        return False
+    left, needed = sum(not w.server_dead(v) for v in pending), majority(len(pending))
+    needs_me = left == needed and w.is_own(data.pending) is not None
+    return left < needed or (needs_me and bool(committed) and majorities_meet(committed, pending))
+
+
+def majorities_meet(some: tuple[Server, ...], others: tuple[Server, ...]) -> bool:
+    """Each majority of the one has a voter in common with each majority of the other: so it is when one comes or goes, and not
+    always when one takes another's place."""
+    return majority(len(some)) + majority(len(others)) > len({(v.id, v.address) for v in (*some, *others)})
 
 
 def row_10(w: Words) -> bool:

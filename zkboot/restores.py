@@ -121,7 +121,7 @@ def restore(world: World, settings: Settings, say: Say, chosen: Chosen, live: bo
     if chosen.recorded:
         code = commands.replace(world, settings, tell, "restore", live, chosen.source)
     else:
-        begin(world, settings, chosen)
+        begin(world, settings, chosen.source)
         code = bootstrap(world, settings, tell)
     if code != DONE:
         return code
@@ -137,8 +137,8 @@ def restore(world: World, settings: Settings, say: Say, chosen: Chosen, live: bo
 # --- where there is no record
 
 
-def begin(world: World, settings: Settings, chosen: Chosen) -> None:
-    """The cluster's first record here: this node is the seed, which that backup is restored to.
+def begin(world: World, settings: Settings, source: str) -> None:
+    """The cluster's first record here: this node is the seed, which the backup `source` is restored to.
 
     Only where nothing is left of the cluster but what the dead have reported. Raises Refused before anything was changed.
     """
@@ -148,10 +148,11 @@ def begin(world: World, settings: Settings, chosen: Chosen) -> None:
     if refusal:
         raise Refused(f"cluster {settings.cluster} has no record, and {refusal}: nothing was done")
     identities = [i for r in reports.values() for i in (r.identity, *(a.identity for a in r.archives)) if i is not None]
+    backup = world.backups.backup(source)
     former = Record(
-        revision=0,
+        revision=max((r.revision for r in reports.values()), default=0),
         nonce="",
-        cluster_id=cluster_id(world, settings, chosen, identities),
+        cluster_id=cluster_id(world, settings, identities) or backup.identity.cluster_id,
         scope=seen.me.scope,
         generation=max((i.generation for i in identities), default=0),
         state=State.RESTORING,
@@ -162,7 +163,7 @@ def begin(world: World, settings: Settings, chosen: Chosen) -> None:
         members={},
     )
     act = commands.acting(world, settings, Seen(seen._replace(record=former), ""))
-    new = restoring(act, world.backups.backup(chosen.source), chosen.source)
+    new = restoring(act, backup, source)
     with step("report joining"):
         put_report(world, settings, seen, Words(seen), Holds.JOINING)
     try:
@@ -199,8 +200,8 @@ def held(world: World, seen: Observation, reports: dict[str, Report]) -> str:
     return f"{', '.join(silent)} has not said yet what its disk holds (wait for it, or terminate it)" if silent else ""
 
 
-def cluster_id(world: World, settings: Settings, chosen: Chosen, identities: list[Identity]) -> str:
-    """The one that is known here; where none is, the backup's goes on here."""
+def cluster_id(world: World, settings: Settings, identities: list[Identity]) -> str | None:
+    """The one that is known here. Raises Refused when there are two."""
     witness = world.store.secret(settings.aws.witness)
     known = {i.cluster_id for i in identities} | ({witness} if witness else set())
     if len(known) > 1:
@@ -208,4 +209,4 @@ def cluster_id(world: World, settings: Settings, chosen: Chosen, identities: lis
             f"two clusters were here, {' and '.join(sorted(known))}: nothing was done. Remove the reports of one under "
             f"control/{settings.cluster}/reports/, or the parameter {settings.aws.witness}"
         )
-    return next(iter(known), chosen.manifest.cluster_id)
+    return next(iter(known), None)

@@ -89,8 +89,9 @@ def prove(machine: Machine) -> None:
 
 
 @contextmanager
-def client(machine: Machine) -> Iterator[KazooClient]:
-    zk = KazooClient(f"{machine.address}:2181", timeout=10)
+def client(machine: Machine, session: float = 10) -> Iterator[KazooClient]:
+    """`session` is its timeout, in seconds."""
+    zk = KazooClient(f"{machine.address}:2181", timeout=session)
     zk.start(DEADLINE)
     try:
         yield zk

@@ -96,7 +96,9 @@ def test_the_timers_of_all_nodes_at_once_make_one_backup(zk: Group) -> None:
 
 
 def test_a_terminal_sees_a_bar_and_the_line_that_stays(zk: Group) -> None:
+    write(zk)
     machine = zk.followers()[0]
+    assert machine.zkboot("backup").returncode == 0
     ours, theirs = pty.openpty()
     command = [*machine.command, "verify"]
     process = subprocess.Popen(
@@ -141,13 +143,39 @@ def test_the_older_tools_keys_reach_a_bucket_that_the_instance_role_does_not(zk:
     place.write_text(before)
 
 
+def test_the_copies_are_listed_and_verified_where_they_are(zk: Group, tmp_path: Path) -> None:
+    machine, elsewhere = zk.followers()[0], "copies-of-another"
+    zk.region.client("s3").create_bucket(Bucket=elsewhere, CreateBucketConfiguration={"LocationConstraint": REGION})
+    key = access_key(zk, elsewhere)
+    profile = f"[vault]\naws_access_key_id = {key['AccessKeyId']}\naws_secret_access_key = {key['SecretAccessKey']}\n"
+    (tmp_path / "credentials").write_text(profile)
+    machine.set_environment(AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "credentials"))
+    there = ("--set", f"backup.copy_bucket={elsewhere}", "--set", "backup.copy_profile=vault")
+    none = machine.zkboot("backups", "--copies")
+    assert none.returncode == 2 and "there is no second bucket: backup.copy_bucket names none" in none.stdout
+    assert "there is no backup" in machine.zkboot("backups", "--copies", *there).stdout
+    write(zk)
+    done = machine.zkboot("backup", *there)
+    name = max(names(zk))
+    assert done.returncode == 0 and re.search(rf"copied {name} to s3://{elsewhere}/{prefix(zk)}: .*/s\)", done.stdout), (
+        done.stdout
+    )
+    (copy,) = [json.loads(line) for line in machine.zkboot("backups", "--copies", "--json", *there).stdout.splitlines()]
+    assert copy["name"] == name and copy["verified"]
+    checked = machine.zkboot("verify", "--copies", *there)
+    assert checked.returncode == 0 and f"verified {name} to its last record" in checked.stdout
+    wrong = machine.zkboot("verify", "--copies", "--drill", "--scheduled", *there)
+    assert wrong.returncode == 2 and "leave --copies or --scheduled out" in wrong.stdout
+    machine.set_environment(AWS_SHARED_CREDENTIALS_FILE=None)
+
+
 def access_key(zk: Group, bucket: str) -> dict[str, Any]:
     """Of a user who may do everything with that bucket, and nothing else."""
     iam, resources = zk.region.client("iam"), [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
-    iam.create_user(UserName="older-tool")
+    iam.create_user(UserName=bucket)
     may = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": resources}]}
-    iam.put_user_policy(UserName="older-tool", PolicyName="bucket", PolicyDocument=json.dumps(may))
-    found: dict[str, Any] = iam.create_access_key(UserName="older-tool")["AccessKey"]
+    iam.put_user_policy(UserName=bucket, PolicyName="bucket", PolicyDocument=json.dumps(may))
+    found: dict[str, Any] = iam.create_access_key(UserName=bucket)["AccessKey"]
     return found
 
 

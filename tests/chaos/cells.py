@@ -20,7 +20,7 @@ FAULTS = {
     "partitioned": "no packet passes to the other members, for a while; AWS and clients reach it",
     "AWS out": "each call to AWS ends without an answer, for a while",
     "throttled": "AWS refuses each call as too many, for a while",
-    "clock jumped": "zkboot's clock is ten minutes ahead",
+    "clock jumped": "zkboot's clock is ten minutes ahead for a while, and then put back",
 }
 MOMENTS = {
     "under writes": "a client writes the whole time",

@@ -85,10 +85,14 @@ def throttle(zk: Group, struck: Sequence[Machine]) -> End:
 
 
 def jump_clock(zk: Group, struck: Sequence[Machine]) -> End:
-    """It is set right only after the ensemble has healed."""
     for machine in struck:
         machine.skew_clock(AHEAD)
-    return over
+    return lambda: set_clocks_right(zk)
+
+
+def set_clocks_right(zk: Group) -> None:
+    for machine in zk.living:
+        machine.skew_clock(0.0)
 
 
 STRIKES: dict[str, Strike] = {

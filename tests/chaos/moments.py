@@ -49,6 +49,8 @@ def joining(zk: Group, ledger: Ledger, roles: Roles) -> Held:
 
 def leaving(zk: Group, ledger: Ledger, roles: Roles) -> Held:
     roles.other.stop_at_step("before:reconfigure:pause")
+    begun = roles.other.zkboot_pids()  # these know nothing of it
+    zk.wait_until(lambda: not begun & roles.other.zkboot_pids(), "a turn that began before the order has ended", LONG)
     zk.region.take(roles.other)
     return Held(going_on(zk, roles.other, "it is about to leave"))
 

@@ -12,6 +12,7 @@ from tests.lab.machines import CHECKOUT
 from tests.report import page, plot
 
 FILE = CHECKOUT / "build/chaos.html"
+NOTHING_SAID = "nothing: no turn had a reason to"
 FIRST = Cell("majority", "power", "under writes")  # is shown until another is chosen
 SHADES = (2.0, 10.0, 20.0, 40.0)  # seconds to heal: up to each a deeper shade, and one beyond
 LEGEND = (
@@ -102,7 +103,7 @@ def glance(outcome: Outcome) -> plot.Curve | None:
 
 def row(cell: Cell, outcome: Outcome) -> Row:
     look, texts = square(cell, outcome).look, [text for _, text in figures(outcome)[1:]]
-    told = outcome.why if outcome.kind in (IMPOSSIBLE, PROBLEM) else outcome.sentence
+    told = outcome.why if outcome.kind in (IMPOSSIBLE, PROBLEM) else outcome.sentence or NOTHING_SAID
     return Row(of_page(cell), cell.fault, cell.who, glance(outcome), look, texts or ["-"] * 4, told)
 
 
@@ -133,7 +134,7 @@ def figures(outcome: Outcome) -> list[tuple[str, str]]:
         ("result", outcome.kind),
         ("acknowledged", str(outcome.acknowledged)),
         ("lost", lost),
-        ("longest gap", f"{outcome.longest_gap:.1f} s"),
+        ("longest gap", "nothing is written" if outcome.cell.startswith("idle/") else f"{outcome.longest_gap:.1f} s"),
         ("time to heal" + (", from the fault's end" if outcome.ended >= 0 else ""), healed),
     ]
 

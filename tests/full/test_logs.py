@@ -2,7 +2,11 @@
 
 import json
 import re
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.lab.full.machine import FullMachine
 from tests.lab.group import Group
@@ -78,30 +82,44 @@ def test_a_shipper_that_is_killed_goes_on_and_stays_small(zk: Group) -> None:
     assert sum(own_memory(pid) for pid in now) < 64 << 20
 
 
-KMSG = "/dev/kmsg"
+KMSG = "/run/kmsg"
+DROP_IN = "/run/systemd/system/systemd-journald.service.d/kmsg.conf"
 
 
-def test_the_kernels_trouble_is_shipped(zk: Group) -> None:
-    """Containers share a kernel, which tells them nothing: a pipe stands where journald reads what it says, and says it in the
-    kernel's form ("The Linux kernel user's and administrator's guide", /dev/kmsg: priority, number, microseconds, flags)."""
+@pytest.fixture
+def kernel(zk: Group) -> Iterator[Callable[[int, int, str], None]]:
+    """Says something on the first machine as the kernel does: a number, a priority and a text, and returns when journald has it.
+
+    Containers share a kernel, which tells them nothing, and so a pipe stands where journald alone looks for it. The form is that
+    of /dev/kmsg in "The Linux kernel user's and administrator's guide": priority, number, microseconds, flags; the text.
+    """
     machine = machines(zk)[0]
 
     def says(number: int, priority: int, text: str) -> None:
-        machine.run("sh", "-c", f"echo '{priority},{number},{number}000000,-;{text}' >{KMSG}")
+        machine.run("sh", "-c", f"echo '{priority},{number},{number}000000,-;{text}' 1<>{KMSG}")
         told = ("journalctl", "--quiet", "--dmesg", "--output=cat")
         zk.wait_until(lambda: text in machine.run(*told).stdout, f"journald has it from the kernel: {text}")
 
-    machine.run("mkfifo", "--mode=600", KMSG)
+    machine.run("mkfifo", KMSG)
+    machine.run("mkdir", "--parents", DROP_IN.rpartition("/")[0])
+    machine.run("sh", "-c", f"printf '[Service]\\nBindPaths={KMSG}:/dev/kmsg\\n' >{DROP_IN}; systemctl daemon-reload")
+    # Whoever starts journald opens it too, and would wait for a reader.
+    reader = subprocess.Popen(machine.inside("sh", "-c", f"exec sleep 300 <>{KMSG}"))
     machine.run("systemctl", "restart", "systemd-journald.service")
-    try:
-        says(1, 6, "EXT4-fs (nvme1n1): mounted filesystem")
-        says(2, 3, "EXT4-fs error (device nvme1n1): ext4_find_entry: reading directory lblock 0")
-        zk.wait_until(lambda: "kernel" in streams(zk, machine), "the kernel's trouble is shipped")
-        shipped = streams(zk, machine)["kernel"]
-        assert shipped == ["EXT4-fs error (device nvme1n1): ext4_find_entry: reading directory lblock 0"]
-    finally:
-        machine.run("rm", KMSG)
-        machine.run("systemctl", "restart", "systemd-journald.service")
+    yield says
+    machine.run(
+        "sh", "-c", f"rm {DROP_IN}; systemctl daemon-reload; systemctl restart systemd-journald.service; rm {KMSG} /dev/kmsg"
+    )
+    reader.kill()
+    reader.wait()
+
+
+def test_the_kernels_trouble_is_shipped(zk: Group, kernel: Callable[[int, int, str], None]) -> None:
+    machine, trouble = machines(zk)[0], "EXT4-fs error (device nvme1n1): ext4_find_entry: reading directory lblock 0"
+    kernel(1, 6, "EXT4-fs (nvme1n1): mounted filesystem")
+    kernel(2, 3, trouble)
+    zk.wait_until(lambda: "kernel" in streams(zk, machine), "the kernel's trouble is shipped")
+    assert streams(zk, machine)["kernel"] == [trouble]
 
 
 def own_memory(pid: int) -> int:

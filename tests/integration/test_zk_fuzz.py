@@ -156,6 +156,28 @@ def test_what_a_backup_makes_of_a_folder(real: Real, tmp_path: Path, steps: list
         assert all(last[record.zxid] == record.payload for record in formats.read_log(path, LARGEST))
 
 
+def test_a_log_of_no_bytes(real: Real, tmp_path: Path) -> None:
+    """As a power cut leaves one that was just begun; a server starts from such files."""
+    folder = tmp_path / "version-2"
+    shutil.copytree(real.folder, folder)
+    with survey.survey(survey.Source(str(folder), str(folder), LARGEST), 0) as found:
+        last = found.last
+    (folder / f"log.{last + 1:x}").touch()
+    with survey.survey(survey.Source(str(folder), str(folder), LARGEST), last) as found:
+        written = archive.write(found, 1.7e9, LARGEST, lambda data: None)
+    assert written.last == last and f"version-2/log.{last + 1:x}" not in [file.path for file in written.files]
+
+
+def test_no_snapshot_yet(real: Real, tmp_path: Path) -> None:
+    folder = tmp_path / "version-2"
+    shutil.copytree(real.folder, folder, ignore=shutil.ignore_patterns("snapshot.*"))
+    with (
+        pytest.raises(UnknownFact, match="holds no snapshot yet, without which no server starts"),
+        survey.survey(survey.Source(str(folder), str(folder), LARGEST), 0),
+    ):
+        pass
+
+
 @EXAMPLES
 @given(body=st.binary(max_size=200))
 def test_a_transaction_that_is_none(real: Real, body: bytes) -> None:

@@ -2,6 +2,7 @@
 not share its mistakes."""
 
 from functools import cached_property
+from itertools import combinations
 
 from zkboot.model import (
     Archive,
@@ -152,6 +153,20 @@ class Facts:
     def server_dead(self, server: Server) -> bool:
         holder = self.holder(server)
         return holder is not None and self.dead(holder)
+
+    def nobody_leads_by(self, committed: Configuration | None, pending: Configuration) -> bool:
+        """The living voters of the pending configuration elect nobody without this node, and none of its majorities, of the dead
+        too, was without one of each majority of the committed one; or they elect nobody at all."""
+        living = [v for v in pending.voters if not self.server_dead(v)]
+        others = [v for v in living if v != self.line(pending)]
+        old = {(v.id, v.address) for v in committed.voters} if committed else set()
+        new = {(v.id, v.address) for v in pending.voters}
+        apart = any(
+            not (set(some) & set(few))
+            for some in combinations(sorted(old), len(old) // 2 + 1)
+            for few in combinations(sorted(new), len(new) // 2 + 1)
+        )
+        return 2 * len(living) <= len(new) or (2 * len(others) <= len(new) and bool(old) and not apart)
 
     def server_going(self, server: Server) -> bool:
         return self.going(self.holder(server))

@@ -221,15 +221,15 @@ def only_a_stopped_server_is_started(f: Facts, d: Decision) -> bool:
 
 @invariant(*STARTS)
 def a_pending_configuration_goes_only_when_undecidable(f: Facts, d: Decision) -> bool:
-    """A pending configuration is moved aside only when too few of its voters live, or no other could have committed it."""
+    """A pending configuration is moved aside only when too few of its voters live, or no other could have committed it, or each
+    majority of it that lives has this node and each that ever was meets each of the committed one."""
     if not d.aside:
         return True
     data = f.disk.data
     if data is None or data.pending is None:
         return False
     alone = data.committed is not None and [v.id for v in data.committed.voters] == [f.id]
-    left = [v for v in data.pending.voters if not f.server_dead(v)]
-    return alone or (f.judged and 2 * len(left) <= len(data.pending.voters))
+    return alone or (f.judged and f.nobody_leads_by(data.committed, data.pending))
 
 
 # --- data is set aside only for a newer generation that leads

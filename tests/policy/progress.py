@@ -64,8 +64,8 @@ def a_hung_member_is_restarted(f: Facts, d: Decision) -> bool:
 
 @invariant()
 def an_undecidable_pending_configuration_is_moved_aside(f: Facts, d: Decision) -> bool:
-    """A start without a quorum moves a pending configuration aside that no other could have committed or too few of whose
-    voters live."""
+    """A start without a quorum moves a pending configuration aside that no other could have committed or by which nobody can lead
+    any more."""
     data = f.disk.data
     if (
         d.action not in (Action.START, Action.RESTART)
@@ -75,9 +75,8 @@ def an_undecidable_pending_configuration_is_moved_aside(f: Facts, d: Decision) -
         or data.pending is None
     ):
         return True
-    left = [v for v in data.pending.voters if not f.server_dead(v)]
     alone = data.committed is not None and [v.id for v in data.committed.voters] == [f.id]
-    return d.aside or not (alone or (f.judged and 2 * len(left) <= len(data.pending.voters)))
+    return d.aside or not (alone or (f.judged and f.nobody_leads_by(data.committed, data.pending)))
 
 
 @invariant()

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from tests.backup.bucket import names, prefix
+from tests.backup.bucket import newest
 from tests.lab import ensemble
 from tests.lab.group import Group
 from tests.lab.machines import Machine
@@ -11,7 +11,6 @@ from tests.scenarios.story import LONG, every_write_kept
 from tests.scenarios.survivors import written
 
 CONFIRM = ("--confirm", "zk")
-ARCHIVE = ".tar.gz"
 UNASKED: dict[str, Any] = {"ensemble": {"auto_restore": 86_400}}
 
 
@@ -24,7 +23,7 @@ def backed_up(zk: Group, more: int = 0) -> tuple[str, set[str]]:
             session.create("/more-", random.Random(number).randbytes(1 << 19), sequence=True)
     there = written(zk)
     back_up(zk, zk.living[0])
-    return max(names(zk)), there
+    return newest(zk), there
 
 
 def back_up(zk: Group, machine: Machine) -> None:
@@ -51,18 +50,6 @@ def given_up(zk: Group, held: set[str]) -> set[str]:
 
 def put(zk: Group, key: str, body: bytes) -> None:
     zk.region.client("s3").put_object(Bucket=zk.plan.bucket, Key=key, Body=body)
-
-
-def remove(zk: Group, key: str) -> None:
-    zk.region.client("s3").delete_object(Bucket=zk.plan.bucket, Key=key)
-
-
-def spoil(zk: Group, name: str) -> None:
-    """A byte in the middle of the archive is another one; its mark still says that it was verified."""
-    key = f"{prefix(zk)}{name}{ARCHIVE}"
-    body = bytearray(zk.region.objects(key, zk.plan.bucket)[key])
-    body[len(body) // 2] ^= 0xFF
-    put(zk, key, bytes(body))
 
 
 def lose_all_disks(zk: Group) -> None:

@@ -127,6 +127,19 @@ def test_an_ensemble_that_others_built_is_adopted_one_member_after_the_other(reg
         zk.wait_serving(3)
 
 
+def test_a_record_does_not_follow_to_another_group_while_the_members_of_its_own_live(zk: Group) -> None:
+    before = record(zk)
+    other = zk.region.group(1, name="zk-again", cluster="zk", environment=zk.plan.environment, settings=zk.plan.settings)
+    (stranger,) = zk.region.wait_until(lambda: other.living, "the second group launches one")
+    hear(stranger, "halted: the record of cluster zk belongs to ", zk.region)
+    with every_write_kept(zk):
+        refused = stranger.zkboot("adopt", *CONFIRM)
+        assert refused.returncode == 1, refused.stdout
+        assert "of group zk would halt" in refused.stdout and "Empty that group first" in refused.stdout
+        assert all(machine.instance_id in refused.stdout for machine in zk.living)
+    assert record(zk) == before
+
+
 def test_an_ensemble_whose_own_record_is_missing_is_not_adopted(zk: Group) -> None:
     """It is a cluster of zkboot's: a new record over it would name another cluster. Nothing is written before that is seen."""
     machine, other, _ = zk.living

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from kazoo.client import KazooClient
 
-from tests.backup.bucket import MANIFEST, prefix
+from tests.backup.bucket import ARCHIVE, MANIFEST, VERIFIED, prefix, remove, spoil
 from tests.lab.errors import NotPossibleHere
 from tests.lab.group import Group
 from tests.lab.region import Region
-from tests.scenarios.restores import ARCHIVE, CONFIRM, backed_up, given_up, put, remove, spoil
+from tests.scenarios.restores import CONFIRM, backed_up, given_up, put
 from tests.scenarios.story import LONG, created_once, every_write_kept, nobody_serves, record
 from tests.scenarios.survivors import archived, ensemble_of, written
 
@@ -93,11 +93,11 @@ def test_a_backup_that_is_damaged_is_refused_and_nothing_is_touched(zk: Group) -
     name, held = backed_up(zk)
     later = given_up(zk, held)
     spoil(zk, name)
-    remove(zk, f"{prefix(zk)}{name}.verified.json")
+    remove(zk, name + VERIFIED)
     refused = zk.living[0].zkboot("restore", name, "--replace-live", *CONFIRM)
     assert refused.returncode == 1 and "fail their SHA-256" in refused.stdout and record(zk)["intent"] is None, refused.stdout
-    put(zk, f"{prefix(zk)}{name}.verified.json", b"{}")
-    remove(zk, f"{prefix(zk)}{name}.damaged.json")
+    put(zk, f"{prefix(zk)}{name}{VERIFIED}", b"{}")
+    remove(zk, f"{name}.damaged.json")
     typed = zk.living[0].start_zkboot("restore", name, "--replace-live", *CONFIRM)
     hear_any = rf"given up, with nothing touched, as the backup is damaged: {name}{ARCHIVE}, offset 0"
     said = typed.communicate(timeout=LONG)[0]
@@ -106,7 +106,7 @@ def test_a_backup_that_is_damaged_is_refused_and_nothing_is_touched(zk: Group) -
     zk.wait_serving(3, LONG)
     created_once(zk, generation + 2)
     assert held | later <= written(zk), "what the members held is gone"
-    remove(zk, f"{prefix(zk)}{name}{MANIFEST}")
+    remove(zk, name)
 
 
 def test_a_restore_that_waits_for_a_silent_member_is_withdrawn_and_a_second_one_refused(zk: Group) -> None:
@@ -171,7 +171,7 @@ def test_another_clusters_backup_is_refused_or_adopted(zk: Group) -> None:
     zk.wait_serving(3, LONG)
     created_once(zk, 41)
     assert record(zk)["cluster_id"] == before["cluster_id"] and held <= written(zk)
-    remove(zk, key)
+    remove(zk, name)
 
 
 @pytest.mark.long

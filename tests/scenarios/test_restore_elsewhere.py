@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.backup.bucket import names, prefix
+from tests.backup.bucket import newest, prefix
 from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.lab.region import Region
@@ -30,7 +30,7 @@ def with_copies(region: Region) -> Group:
     region.client("iam").put_role_policy(
         RoleName=f"zkboot-{zk.plan.key}", PolicyName="copies", PolicyDocument=json.dumps(may_copy(prefix(zk)))
     )
-    zk.wait_serving(3)
+    zk.wait_serving(3, LONG)
     return zk
 
 
@@ -90,7 +90,7 @@ def test_a_region_is_lost_and_its_cluster_goes_on_in_another(region: Region) -> 
 def goes_on_being_backed_up(zk: Group, name: str) -> None:
     """The cluster's backups go on where its copies lie."""
     done = zk.living[0].zkboot("backup", timeout=LONG)
-    assert done.returncode == 0 and max(names(zk)) > name, done.stdout
+    assert done.returncode == 0 and newest(zk) > name, done.stdout
 
 
 @pytest.mark.long

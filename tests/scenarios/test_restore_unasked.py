@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.backup.bucket import names
+from tests.backup.bucket import ARCHIVE, names, newest
 from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.lab.region import Region
-from tests.scenarios.restores import ARCHIVE, CONFIRM, UNASKED, back_up, backed_up, lose_all_disks
+from tests.scenarios.restores import CONFIRM, UNASKED, back_up, backed_up, lose_all_disks
 from tests.scenarios.story import LONG, created_once, every_write_kept, hear, record
 from tests.scenarios.survivors import archived, ensemble_of, written
 
@@ -126,7 +126,7 @@ def behind_the_backup(region: Region, **options: Any) -> tuple[Group, Machine, s
     for machine in others:
         region.lose(machine)
     behind.power_on()
-    return zk, behind, max(names(zk)), there
+    return zk, behind, newest(zk), there
 
 
 @pytest.mark.long

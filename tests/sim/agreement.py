@@ -48,10 +48,8 @@ def on_disk(member: Player) -> tuple[str, str]:
 
 
 def serve(*members: Player) -> list[str]:
-    """Wait until each of them serves; what each says."""
-    for member in members:
-        member.wait_for(*SERVING)
-    return [str(member.mode()) for member in members]
+    """Wait until each of them serves; what each then said."""
+    return [str(member.wait_for(*SERVING)) for member in members]
 
 
 def modes(*members: Player) -> list[str]:
@@ -224,7 +222,9 @@ def a_leader_takes_itself_out(one: Player, two: Player, three: Player) -> Facts:
     others = [m for m in (one, two, three) if m is not first]
     after = change(others[0], (), (first.number,))
     leader(*others)
-    return [after == ",".join(str(m.number) for m in others), serve(first), shown(first) == after]
+    # A leader out of its own configuration goes on saying `leader` until it misses its followers.
+    said = first.wait_for(Mode.FOLLOWER, Mode.OBSERVER)
+    return [after == ",".join(str(m.number) for m in others), str(said), shown(first) == after]
 
 
 def a_joiner_not_let_in_does_not_start_again(one: Player, two: Player) -> Facts:
@@ -313,7 +313,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(3, a_survivor_with_a_later_epoch_leads_alone_and_the_old_follow, long=True),
     Scenario(3, members_come_change_and_go),
     Scenario(3, what_is_refused),
-    Scenario(3, a_leader_takes_itself_out, long=True),
+    Scenario(3, a_leader_takes_itself_out),
     Scenario(2, a_joiner_not_let_in_does_not_start_again, long=True),
     Scenario(2, a_proposal_unheard_decides_over_starts),
     Scenario(4, an_older_configuration_gives_way),

@@ -29,7 +29,7 @@ class Bucket:
 
     def get(self, key: str) -> Stored | None:
         found = self._objects.get(key)
-        return Stored(*found, float(math.floor(self._now()))) if found else None
+        return Stored(found[0], found[1], found[2], float(int(self._now()))) if found else None
 
     def put(self, key: str, body: bytes, match: str | None) -> str:
         found = self._objects.get(key)
@@ -47,6 +47,11 @@ class Bucket:
             found = tuple(Listed(k, e, m) for k, (_, e, m) in sorted(self._objects.items()) if k.startswith(prefix))
             self._listed[prefix] = found
         return found
+
+    def forget(self, key: str) -> None:
+        """Deleted by an administrator."""
+        del self._objects[key]
+        self._listed.clear()
 
     def secret(self, name: str) -> str | None:
         return self._secrets.get(name)
@@ -67,9 +72,13 @@ class Machine:
         self.state = "pending"
         self.lifecycle = "Pending"
         self.ended = math.inf
+        self._told: Instance | None = None  # what was told last
 
     def instance(self) -> Instance:
-        return Instance(self.id, self.address, self.zone, self.state, self.lifecycle)
+        told = self._told
+        if told is None or told.state != self.state or told.lifecycle != self.lifecycle:
+            told = self._told = Instance(self.id, self.address, self.zone, self.state, self.lifecycle)
+        return told
 
     def told(self, at: float) -> Instance | None:
         """What EC2 tells of it when its answer is as of that moment."""
@@ -101,13 +110,16 @@ class Fleet:
         if self.frozen:
             return
         counted = []
-        for machine in self.in_group():
+        for machine in self.machines.values():
+            lifecycle = machine.lifecycle
+            if not lifecycle:
+                continue
             if machine.state == "terminated":
                 machine.lifecycle = ""
                 continue
-            if machine.lifecycle == "Pending":
+            if lifecycle == "Pending":
                 machine.lifecycle, machine.state = "Pending:Wait", "running"
-            if not machine.lifecycle.startswith("Terminating"):
+            if lifecycle[0] != "T":  # Terminating
                 counted.append(machine)
         if len(counted) < self.desired:
             self._launch()

@@ -115,6 +115,7 @@ class NodeBackups:
             raise Damaged(f"{about.name}, offset 7: wrong")
         self._node.point("unpack")
         files = self._node.files
+        files.begun += 1
         files.archives.append(
             Kept(
                 Archive(name, about.identity, about.epoch, about.zxid),

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tests.sim import backups
+from tests.sim.engine import Odds
 from tests.sim.faults import Faults
 from tests.sim.simulation import Simulation
 from zkboot import commands
 
+BEGUN = 40.0  # seconds at most before the first fault, where it does not strike at once
 QUIET = 420.0  # seconds of quiet within which all must be well
 ODDS = {
     "pause": (0.0, 0.01, 0.05),
@@ -59,7 +61,7 @@ class Chaos:
         sim, choice = self.sim, random.Random(f"chaos {self.seed}").choice
         self.faults.scale(choice((1, 2, 3, 3, 3, 5)))
         odds = {what: choice(odds) for what, odds in ODDS.items()}
-        sim.odds = {what: 0.0 if what in self.left_out else chance for what, chance in odds.items()}
+        sim.odds = Odds(sim.random, {what: 0.0 if what in self.left_out else chance for what, chance in odds.items()})
         dropped, slow, unknown, reused = choice((0.0, 0.0, 0.02, 0.1)), choice((0.0, 2.0, 8.0)), choice((0, 12)), choice((0, 1))
         sim.ensemble.drop = 0.0 if "dropped" in self.left_out else dropped
         sim.ensemble.slow = 0.0 if "slow" in self.left_out else slow
@@ -73,8 +75,13 @@ class Chaos:
         sim.arrived = self.faults.mixed
         if self.seed % BACKED_UP == 0 and "backups" not in self.left_out:
             backups.keep(sim, random.Random(f"backups {self.seed}"))
-        if choice((True, True, False)):
-            sim.run(60, sim.settled)
+        begun = choice(("nothing", "created", "whole", "whole"))
+        if begun == "created":
+            sim.run(BEGUN, sim.created)
+        elif begun == "whole":  # undisturbed: what comes after is the fault's alone
+            held, sim.odds = sim.odds, None
+            sim.run(BEGUN, sim.settled)
+            sim.odds = held
         few = choice((False, True))  # only what takes a quorum away, again and again
         for number in range(choice((1, 2, 3, 4, 6, MOST_FAULTS))):
             # Of its own randomness each, so that it is the same when another is left out.
@@ -87,7 +94,7 @@ class Chaos:
     def quiet(self) -> None:
         sim = self.sim
         sim.tell("--- quiet from here")
-        sim.odds, sim.ensemble.drop = {}, 0.0
+        sim.odds, sim.ensemble.drop = None, 0.0
         sim.fleet.delay = lambda: 0.0
         sim.islands = {}
         sim.fleet.desired = sim.fleet.desired or 1

@@ -79,9 +79,20 @@ CLAUSES: tuple[Clause, ...] = (
     Clause("the voters are those of the configuration", switches.VOTERS_PRESENT, races.most_terminated, STUCK),
     Clause("voters are matched by id and address", switches.BY_ADDRESS_ALONE, races.address_given_again, STUCK),
     Clause("a judge waits for the grace", switches.NO_GRACE, races.back_within_grace, GIVEN_UP),
+    Clause("a person's command waits until each living member has stopped", switches.NOBODY_AWAITED, races.person_reseeds, TWO),
+    # backups
+    Clause("the restorer compares-and-sets what it judged", switches.REREAD, races.come_back_before_a_restore, TWO),
+    Clause("only a backup ahead of all survivors is restored", switches.BACKUP_FIRST, races.survivor_ahead_of_the_backup, LOST),
+    Clause("the last of a group is backed up", switches.NO_LAST_BACKUP, races.to_zero_and_back, GIVEN_UP),
     # generation, configuration, epoch
     Clause("a disk's generation is the record's", switches.ANY_GENERATION, races.come_back_later, TWO),
     Clause("the pending configuration is kept over starts", switches.PENDING_NOT_KEPT, races.commit_unheard, TWO, max_voters=3),
+    Clause(
+        "a pending configuration goes by which nobody leads without this node",
+        switches.PENDING_UNTIL_ALL_ARE_DEAD,
+        races.joiner_dies_in_commit,
+        STUCK,
+    ),
     Clause("a seed's epoch is far above any that was seen", switches.NEXT_EPOCH, races.elections_unseen, REFUSED),
     Clause("the record holds a floor of the seeds' epochs", switches.OWN_EPOCH, races.generation_unseen, REFUSED),
 )

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from tests.sim import stories
+from tests.sim.backups import allow
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation
 from zkboot import record as records
@@ -115,6 +116,13 @@ class Director:
         """Whether one of these leads and can acknowledge."""
         leader = self.sim.leader()
         return leader is not None and leader.name in {n.id for n in nodes}
+
+    def back_up(self) -> None:
+        """The leader's data, as it is now; a backup may be restored unasked from here on."""
+        leader = self.sim.leader()
+        assert leader is not None
+        self.sim.backups.make(self.sim.nodes[leader.name])
+        allow(self.sim)
 
     # --- faults
 

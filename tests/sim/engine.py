@@ -7,8 +7,9 @@ another to go first, or ends where the schedule kills it.
 
 import heapq
 import itertools
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from greenlet import getcurrent, greenlet
@@ -16,6 +17,25 @@ from greenlet import getcurrent, greenlet
 
 class Killed(BaseException):
     """The process that ran this turn is gone; nothing after this point of it happens."""
+
+
+class Odds:
+    """Whether something befalls the next point or call, each with its chance. Drawn is how often nothing will: once for many."""
+
+    def __init__(self, random: random.Random, chances: Mapping[str, float]) -> None:
+        self._random = random
+        self._chances = {what: chance for what, chance in chances.items() if chance}
+        self._left = {what: self._until_next(chance) for what, chance in self._chances.items()}
+
+    def strike(self, what: str) -> bool:
+        left = self._left.get(what)
+        if left is None:
+            return False
+        self._left[what] = left - 1 if left else self._until_next(self._chances[what])
+        return not left
+
+    def _until_next(self, chance: float) -> int:
+        return int(math.log(1.0 - self._random.random()) / math.log(1.0 - chance))
 
 
 class Fiber:

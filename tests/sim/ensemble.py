@@ -89,7 +89,7 @@ class Process:
 
     @property
     def electorates(self) -> tuple[tuple[frozenset[Key], int], ...]:
-        """The voters of each of these, and how many of them are a majority."""
+        """The voters of each of these (one, or two), and how many of them are a majority."""
         committed, pending = self.files.committed, self.pending
         if self._seen[0] is not committed or self._seen[1] is not pending:
             self._seen, self._electorates = (committed, pending), tuple(map(voters_of, self.views))
@@ -98,12 +98,14 @@ class Process:
     def counts(self, other: "Process") -> bool:
         """Whether that server is a voter in a configuration of this one, by id and address."""
         key = other.key
-        return any(key in voters for voters, _ in self.electorates)
+        electorates = self.electorates
+        return key in electorates[0][0] or key in electorates[-1][0]
 
     def enough(self, others: Iterable["Process"]) -> bool:
         """A majority of the voters of each own configuration is among them."""
         keys = {other.key for other in others}
-        return all(len(voters & keys) >= most for voters, most in self.electorates)
+        (voters, most), (last, most_of_last) = self.electorates[0], self.electorates[-1]
+        return len(voters & keys) >= most and (last is voters or len(last & keys) >= most_of_last)
 
     def is_voter(self) -> bool:
         own = self.committed.server(self.id)
@@ -187,19 +189,24 @@ class Ensemble:
 
     def tick(self) -> None:
         now, running = self._scheduler.now, self.running
+        leading, following = [], []
         for process in running:
-            if process.state is State.STARTING and process.ready <= now:
+            state = process.state
+            if state is State.FOLLOWING:
+                following.append(process)
+            elif state is State.LEADING:
+                leading.append(process)
+            elif state is State.STARTING and process.ready <= now:
                 process.state = State.LOOKING
-        for process in running:
-            if process.state is State.FOLLOWING and process.files.log is None:
+        for process in following:
+            if process.files.log is None:
                 self._take_over(process)
-        for process in running:
-            if process.state is State.LEADING:
-                self._lead(process)
-        for process in running:
+        for process in leading:
+            self._lead(process)
+        for process in following:
             if process.state is State.FOLLOWING:
                 self._follow(process)
-        if not [p for p in running if p.state is State.LOOKING]:
+        if all(p.state is not State.LOOKING for p in running):
             return
         self._gossip()
         for process in running:
@@ -211,14 +218,14 @@ class Ensemble:
         return a.alive and b.alive and self._reach(a.address, b.address)
 
     def _lead(self, leader: Process) -> None:
-        now = self._scheduler.now
-        for follower, at in list(leader.heard.items()):
-            follows = follower.state is State.FOLLOWING and follower.leader is leader
-            if self._connected(leader, follower) and follows:
-                leader.heard[follower] = now
+        now, heard = self._scheduler.now, leader.heard
+        for follower, at in list(heard.items()):
+            follows = follower.leader is leader and follower.state is State.FOLLOWING
+            if follows and self._connected(leader, follower):
+                heard[follower] = now
             elif (follower.alive and not follows) or self._said_goodbye(follower) or now - at > self._stale:
-                del leader.heard[follower]
-        if not leader.enough({leader, *leader.heard}):
+                del heard[follower]
+        if not leader.enough((leader, *heard)):
             self.tell(f"{leader.name}: server {leader.id} stops leading: its followers are gone")
             self._look(leader)
 
@@ -347,10 +354,18 @@ class Ensemble:
         return leader.enough((leader, *self._receivers(leader)))
 
     def _receivers(self, leader: Process) -> list[Process]:
+        now = self._scheduler.now
         found = [
-            f for f in leader.heard if f.leader is leader and not f.behind and self.in_step(f) and self._connected(leader, f)
+            f
+            for f in leader.heard
+            if f.leader is leader
+            and f.state is State.FOLLOWING
+            and not f.behind
+            and f.synced_at <= now
+            and f.files.log is not None
+            and self._connected(leader, f)
         ]
-        return sorted(found, key=BY_ADDRESS)
+        return sorted(found, key=BY_ADDRESS) if len(found) > 1 else found
 
     def write(self, leader: Process, what: int | Identity) -> int | None:
         """The transaction's zxid when it was acknowledged, None when it was not (it may lie on some disks all the same)."""

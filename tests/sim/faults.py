@@ -167,7 +167,7 @@ class Faults:
         if not nodes:
             return
         node, live = self.random.choice(nodes), self.random.choice((False, True))
-        command = self.random.choice(("reseed", "reseed", "create", "abort", "adopt"))
+        command = self.random.choice(("reseed", "reseed", "create", "abort", "adopt", "restore"))
         if command == "abort":
             self.sim.command(node, "abort", lambda: commands.abort(node.world, self.sim.settings))
             return
@@ -176,10 +176,15 @@ class Faults:
             typed = partial(commands.adopt_live, node.world, self.sim.settings, silence, through)
             self.sim.command(node, f"adopt --through {through}", typed)
             return
+        backups, source = self.sim.backups.made, ""
+        if command == "restore":
+            if not backups:
+                return
+            source = self.sim.settings.backup.prefix + self.random.choice(backups).about.name
         self.sim.command(
             node,
-            f"{command}{' --replace-live' if live else ''}",
-            lambda: commands.replace(node.world, self.sim.settings, silence, command, live),
+            f"{command}{f' {source}' if source else ''}{' --replace-live' if live else ''}",
+            lambda: commands.replace(node.world, self.sim.settings, silence, command, live, source),
         )
         if self.random.random() < 0.3:
             self.for_a_while(partial(self.sim.interrupt, node))

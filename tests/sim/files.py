@@ -52,7 +52,7 @@ class Files:
         self.kept: Configuration | None = None  # zkboot's copy of it
         self.notes: dict[str, object] = {}
         self.promised = False
-        self.begun = 0  # how often this node began anew on an empty disk
+        self.begun = 0  # how often this node began anew: on an empty disk, or from a backup
         self.new_volume()
 
     def new_volume(self) -> None:

@@ -45,6 +45,7 @@ class Node:
         self.last_at = 0.0
         self.said = ""
         self.pause = 0.0  # until its next turn, while it says the same
+        self.at_step = lambda when, name: self.point(f"{when} {name}")
         self.disk = NodeDisk(self.files, machine.address, self.point)
         self.link = Link(self)
         self.backups = NodeBackups(self, self.link.asked)
@@ -82,7 +83,7 @@ class Link:
         node.point(name)
         if not node.aws:
             raise UnknownFact(f"{name}: timeout")
-        if self._sim.odds and self._sim.chance("throttle"):
+        if self._sim.chance("throttle"):
             raise UnknownFact(f"{name}: throttled")
 
     def _answer(self, name: str) -> None:

@@ -4,9 +4,14 @@ J is the judge, who finds that too few voters remain. Volumes that are taken and
 data again.
 """
 
+from contextlib import suppress
+
 from tests.sim.director import Director
+from tests.sim.ensemble import Lost
 from tests.sim.node import Node
-from zkboot.model import Holds
+from zkboot import commands
+from zkboot.model import Change, Holds, Server
+from zkboot.reconcile import silence
 
 
 def all_come_back(d: Director, point: str, seconds: float = 8.0) -> None:
@@ -271,6 +276,71 @@ def generation_unseen(d: Director) -> None:
     d.run(4)
     d.terminate(a)
     d.run(5)
+
+
+def come_back_before_a_restore(d: Director) -> None:
+    """All lose their volumes, and J stands right before the compare-and-set that names it the seed of a backup; the two others
+    get their volumes back and serve, cut off from J; J goes on."""
+    j, b, c = d.grow(3)
+    d.back_up()
+    d.take_volumes(j, b, c)
+    hold = d.reach(j, "before restore")
+    d.part(j)
+    d.give_back_volumes(b, c)
+    d.wait(lambda: d.serves(b, c), "the two serve")
+    d.run(2)
+    d.release(hold)
+    d.run(10)
+
+
+def survivor_ahead_of_the_backup(d: Director) -> None:
+    """A backup is made, much is written after it, and two of three are terminated."""
+    _, b, c = d.grow(3)
+    d.back_up()
+    d.run(10)
+    d.terminate(b, c)
+    d.run(5)
+
+
+def to_zero_and_back(d: Director) -> None:
+    """A backup is made, much is written after it, the group goes to zero, and is wanted again."""
+    d.grow(3)
+    d.back_up()
+    d.run(10)
+    d.sim.fleet.desired, d.sim.fleet.frozen = 0, False
+    d.wait(lambda: not d.sim.living(), "the end of the last instance")
+    d.sim.fleet.desired = 3
+    d.run(5)
+
+
+def person_reseeds(d: Director) -> None:
+    """A person has J go on alone in place of what serves, while AWS does not answer the two others."""
+    j, b, c = d.grow(3)
+    b.aws = c.aws = False
+    d.sim.command(j, "reseed", lambda: commands.replace(j.world, d.sim.settings, silence, "reseed", True))
+    d.run(20)
+
+
+def joiner_dies_in_commit(d: Director) -> None:
+    """One of three is off. The leader alone has the proposal of a fourth when that one, which asked for it, is terminated; then
+    the other voter's volume is wiped, and the one that was off comes back."""
+    nodes = d.grow(3)
+    leader = d.sim.leader()
+    assert leader is not None
+    off, wiped = (n for n in nodes if n.id != leader.name)
+    d.sim.power_off(off)
+    d.sim.fleet.desired, d.sim.fleet.frozen = 5, False
+    d.wait(lambda: len(d.sim.nodes) == 4, "a fourth machine")
+    d.sim.fleet.frozen = True
+    joiner = next(n for n in d.sim.nodes.values() if n not in nodes)
+    d.reach(joiner, "reconfigure request")
+    line = Server(4, joiner.address)
+    with suppress(Lost):
+        d.sim.ensemble.reconfigure(leader, Change((line,), (), leader.committed.version), unheard=True)
+    d.terminate(joiner)
+    d.wipe(wiped)
+    d.sim.boot(off)
+    d.run(60)
 
 
 def back_within_grace(d: Director) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 from tests.sim.aws import Bucket, Fleet, Machine
 from tests.sim.backups import Backups
-from tests.sim.engine import Killed, Scheduler
+from tests.sim.engine import Killed, Odds, Scheduler
 from tests.sim.ensemble import Ensemble, Process, State
 from tests.sim.ledger import Ledger
 from tests.sim.node import Node
-from tests.sim.quick import Quick
-from zkboot import documents, reconcile, settings, steps
+from tests.sim.quick import patches
+from zkboot import documents, model, reconcile, settings, steps
 from zkboot.errors import Stale, ZkbootError
 from zkboot.model import Action, Mode
 from zkboot.words import target
@@ -44,12 +44,12 @@ class Violation(Exception):
 
 
 class Simulation(Scheduler):
-    """Everything. `odds` are the chances per point or call: pause, kill, power, throttle, lost answer, late write."""
+    """Everything. `odds` are those of each point or call: pause, kill, power, throttle, lost answer, late write."""
 
     def __init__(self, seed: int, max_voters: int = 5, given: Mapping[str, str] | None = None) -> None:
         super().__init__(seed)
-        self._quick = Quick()
-        self.odds: dict[str, float] = {}  # of what may befall a call
+        patches.lay_on()
+        self.odds: Odds | None = None  # of what may befall a call
         names = {"cluster": "c", "aws.bucket": "bucket", "aws.group": "group", "ensemble.max_voters": str(max_voters)}
         self.settings: Any = loaded(tuple((names | SPEED | dict(given or {})).items()))
         self.bucket = Bucket(lambda: self.now)
@@ -114,7 +114,7 @@ class Simulation(Scheduler):
     def _hand(self, node: Node, job: Any) -> None:
         before, self.current = self.current, node
         schema, documents.SCHEMA = documents.SCHEMA, node.schema
-        steps.hook = lambda when, name: node.point(f"{when} {name}")
+        steps.hook = node.at_step
         try:
             job()
         finally:
@@ -177,27 +177,24 @@ class Simulation(Scheduler):
     # --- interference
 
     def chance(self, what: str) -> bool:
-        odds = self.odds.get(what, 0.0)
-        return odds > 0 and self.random.random() < odds
+        return self.odds is not None and self.odds.strike(what)
 
     def interfere(self, node: Node, name: str) -> None:
         """At a point of that node's turn: go on, wait, or be killed."""
         if self.script:
             self.script(node, name)
-        odds = self.odds
-        if not odds:
+        strike = self.odds.strike if self.odds else None
+        if strike is None:
             return
-        kill, power, pause = odds["kill"], odds["power"], odds["pause"]
-        draw = self.random.random()
-        if draw < kill:
+        if strike("kill"):
             node.tell(f"killed at: {name}")
             raise Killed
-        if draw < kill + power:
+        if strike("power"):
             node.tell(f"power cut at: {name}")
             self.power_off(node)
             self.after(self.random.expovariate(1 / 8), lambda: self.boot(node))
             raise Killed
-        if draw < kill + power + pause:
+        if strike("pause"):
             seconds = self.random.choice((0.1, 0.1, 0.5, 0.5, 2.0, 2.0, 12.0, 40.0))
             if seconds > 1:
                 node.tell(f"waits {seconds:.0f} s at: {name}")
@@ -245,14 +242,18 @@ class Simulation(Scheduler):
             self.ledger.broken(f"two leaders acknowledge writes: {', '.join(p.name for p in found)}")
         return found[0] if found else None
 
+    def created(self) -> bool:
+        record = self.ledger.record
+        return record is not None and record.state is model.State.CREATED
+
     def settled(self) -> bool:
         """The group is whole and each node has lately said that it is healthy, with as many voters as wanted."""
+        for machine in self.fleet.machines.values():
+            if machine.lifecycle and (machine.lifecycle != "InService" or not self._healthy(self.nodes[machine.id])):
+                return False
         machines = self.fleet.in_group()
         if len(machines) != self.fleet.desired:
             return False
-        for machine in machines:
-            if machine.lifecycle != "InService" or not self._healthy(self.nodes[machine.id]):
-                return False
         if not machines:
             return True
         leader = self.leader()
@@ -272,12 +273,17 @@ class Simulation(Scheduler):
 
     def halted_rightly(self) -> bool:
         """All that live have halted, and no living disk holds data that could be served."""
-        living = [n for n in self.living() if not n.machine.lifecycle.startswith("Terminating")]
-        halted = all(n.last is not None and n.last.decision.action is Action.HALT and n.last.decision.row == 22 for n in living)
-        return bool(living) and halted and not any(n.files.loadable for n in living)
+        living = 0
+        for node in self.nodes.values():
+            if node.gone or node.machine.lifecycle.startswith("Terminating"):
+                continue
+            living += 1
+            if node.last is None or node.last.decision.row != 22 or node.files.loadable:
+                return False
+        return bool(living)
 
     def close(self) -> None:
         for node in self.nodes.values():
             node.up = False
             self._hand(node, node.fiber.close)
-        self._quick.take_off()
+        patches.take_off()

@@ -13,17 +13,21 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tests.sim import chaos
+from tests.sim.quick import quick
 
 ROOT = Path(__file__).parents[2]
 STATE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "zkboot" / "soak.json"
+REPLAYED = "`python -m tests.sim --seed {seed} --shrink` tells it"
 CHUNK = 50
 SAVE_SECONDS = 5.0
 
@@ -39,25 +43,47 @@ class Part(NamedTuple):
 def play(first: int) -> Part:
     """The schedules of one chunk."""
     failed, sums = {}, Counter[str]()
-    for seed in range(first, first + CHUNK):
-        outcome = chaos.run(seed)
-        sums.update(
-            schedules=1,
-            acknowledged=outcome.acknowledged,
-            excused=outcome.excused,
-            halted=outcome.halted,
-            replaced=max(0, outcome.generations - 1),
-        )
-        if outcome.found:
-            failed[seed] = outcome.found[0].splitlines()[0]
-    gc.collect()
+    with quick(), uncollected():
+        for seed in range(first, first + CHUNK):
+            outcome = chaos.run(seed)
+            sums.update(
+                schedules=1,
+                acknowledged=outcome.acknowledged,
+                excused=outcome.excused,
+                halted=outcome.halted,
+                replaced=max(0, outcome.generations - 1),
+            )
+            if outcome.found:
+                failed[seed] = outcome.found[0].splitlines()[0]
     return Part(first, failed, sums)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Garbage is collected once at the end: a chunk's fits into memory, and to look for it all the time takes a tenth longer."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.collect()
 
 
 def parts(first: int, count: int, jobs: int) -> Iterator[Part]:
     """Chunks in order, played by so many processes; `count` is rounded up to whole chunks."""
-    with ProcessPoolExecutor(jobs, mp_context=get_context("fork"), initializer=gc.disable) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("fork"), initializer=end_with, initargs=(os.getpid(),)) as pool:
         yield from pool.map(play, range(first, first + count, CHUNK))
+
+
+def end_with(parent: int) -> None:
+    """This process ends soon after its parent, however that ended: nobody would take what it plays."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def digest() -> str:
@@ -124,7 +150,7 @@ def main() -> int:
                 now = time.monotonic()
                 progress.update(task, completed=journal.done, rate=(journal.done - before) / (now - began))
                 for seed, text in part.failed.items():
-                    console.print(f"seed {seed}: {text}; `python -m tests.sim --seed {seed} --shrink` tells it")
+                    console.print(f"seed {seed}: {text}; {REPLAYED.format(seed=seed)}", soft_wrap=True)
                 if now - saved > SAVE_SECONDS:
                     journal.save()
                     saved = now

@@ -6,7 +6,8 @@ from functools import partial
 from tests.sim.backups import allow
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation, Violation
-from zkboot import commands
+from zkboot import commands, reconcile, restores
+from zkboot import record as records
 from zkboot.model import Configuration, Server
 from zkboot.reconcile import silence
 
@@ -207,6 +208,35 @@ def restored(sim: Simulation) -> None:
     assert sim.ledger.record is not None and sim.ledger.record.generation == 2
 
 
+def gone_but_for_the_backups(sim: Simulation) -> None:
+    """The record is deleted and every member terminated; a person begins again on one of those that come, and halt."""
+    backed_up(sim, 3)
+    kept = sim.backups.made[0].writes
+    gone = members(sim, 3)
+    for node in gone:
+        sim.power_off(node)
+    sim.bucket.forget(records.record_key(sim.settings.cluster))
+    sim.ledger.records.clear()
+    sim.ledger.excused |= {write for write in sim.ledger.acknowledged if write not in kept}
+    for node in gone:
+        sim.fleet.terminate(node.machine)
+    sim.run(60.0, lambda: len(sim.living()) == 3 and all("the record is lost" in node.said for node in sim.living()))
+    source = f"{sim.settings.backup.prefix}{sim.backups.made[0].about.name}"
+    begun = lambda: sim.ledger.record is not None  # noqa: E731
+    for _ in range(8):  # typed again, there, for as long as that is cut short
+        if not begun():
+            typing = sim.living()[0]
+            sim.command(typing, "restore --adopt-cluster-id", partial(beginning, typing, source))
+            sim.run(30.0, begun)
+    settle(sim)
+    assert sim.ledger.record is not None and sim.ledger.record.generation == 2
+
+
+def beginning(node: Node, source: str) -> int:
+    restores.begin(node.world, node.sim.settings, source)
+    return reconcile.bootstrap(node.world, node.sim.settings, silence)
+
+
 def sizes(*desired: int) -> Callable[[Simulation], None]:
     def play(sim: Simulation) -> None:
         for size in desired:
@@ -246,6 +276,7 @@ STORIES: dict[str, Callable[[Simulation], None]] = {
     "a survivor behind the backup": survivor_behind_the_backup,
     "the newest backup is damaged": damaged_backup,
     "a person restores what serves": restored,
+    "a person begins again from a backup": gone_but_for_the_backups,
     "a person reseeds what serves": partial(commanded, command="reseed"),
     "a person adopts what others built": adopt,
     "a person creates in place of what serves": partial(commanded, command="create"),

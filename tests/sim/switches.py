@@ -10,12 +10,13 @@ from typing import Any
 from unittest.mock import patch
 
 from tests.sim.files import NodeDisk
-from zkboot import actions, observe, policy, reconcile, words
+from zkboot import actions, commands, observe, policy, reconcile, words
 from zkboot import record as records
 from zkboot.actions import Act
-from zkboot.model import Action, Holds, Record, Report, Server
+from zkboot.model import Action, Backup, Decision, Holds, Record, Report, Server
 from zkboot.notes import Notes
 from zkboot.observe import Seen
+from zkboot.reconcile import Say, Turn
 from zkboot.settings import Settings
 from zkboot.words import TOO_FEW, Words
 from zkboot.world import Listed, Stored, World
@@ -33,6 +34,7 @@ ORIGINAL: dict[str, Any] = {
     "valid": Words.valid,
     "voters": vars(Words)["voters"].func,
     "prepare_start": NodeDisk.prepare_start,
+    "to_zero": policy.to_zero,
 }
 
 
@@ -172,6 +174,23 @@ def without_grace(w: Words) -> bool:
     return bool(policy.silent(w))
 
 
+def any_backup(w: Words) -> bool:
+    """A backup goes before the survivors, whatever they hold."""
+    return isinstance(w.seen.backup, Backup)
+
+
+def without_a_last_backup(w: Words, left: str) -> Decision:
+    return ORIGINAL["to_zero"](w, left)._replace(back_up=False)  # type: ignore[no-any-return]
+
+
+def one_turn(world: World, settings: Settings, say: Say, record: Record) -> Turn:
+    """A person's command that waits for nobody."""
+    return reconcile.turn(world, settings)
+
+
+NOBODY_AWAITED: Switch = [(commands, "follow", one_turn)]
+BACKUP_FIRST: Switch = [(policy, "backup_is_ahead", any_backup)]
+NO_LAST_BACKUP: Switch = [(policy, "to_zero", without_a_last_backup)]
 NO_GRACE: Switch = [(policy, "ROWS", tuple(r._replace(when=without_grace) if r.number == 18 else r for r in policy.ROWS))]
 REPORTS_OF_ANY_AGE: Switch = [(Words, "valid", at_any_age)]
 REPORTS_BY_WRITING: Switch = [(Words, "valid", by_its_writing)]
@@ -238,6 +257,7 @@ UNLISTED_IS_DEAD: Switch = [(Words, "dead", dead_unless_listed)]
 BY_ADDRESS_ALONE: Switch = [(Words, "instance_of", holder_by_address)]
 VOTERS_PRESENT: Switch = [(Words, "voters", property(voters_present))]
 ANY_GENERATION: Switch = [(Words, "of_generation", property(any_generation))]
+PENDING_UNTIL_ALL_ARE_DEAD: Switch = [(policy, "majorities_meet", never)]
 PENDING_NOT_KEPT: Switch = [(NodeDisk, "prepare_start", forgets_pending)]
 OWN_EPOCH: Switch = [(actions, "highest_epoch", own_epoch)]
 NEXT_EPOCH: Switch = [*OWN_EPOCH, (actions, "EPOCH_MARGIN", 0)]

@@ -14,8 +14,6 @@ from tests.sim.simulation import Simulation
 from tests.sim.stories import STORIES, create, settle
 from tests.sim.sweep import sweep
 
-SCHEDULES = 6_000
-
 
 def told(name: str, seed: int = 1) -> Simulation:
     """That story, played to its end."""
@@ -75,6 +73,12 @@ def test_an_adoption_cut_short_anywhere_is_finished_by_typing_it_again(fault: st
     assert faults("a person adopts what others built", fault) > 30, "the story has no points: nothing was tried"
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("fault", ("kill", "power cut", "wait"))
+def test_a_beginning_cut_short_anywhere_is_finished_by_typing_it_again(fault: str) -> None:
+    assert faults("a person begins again from a backup", fault) > 30, "the story has no points: nothing was tried"
+
+
 def faults(name: str, fault: str) -> int:
     """That fault at every seventh point of the story; how many were tried."""
     count = 0
@@ -112,14 +116,6 @@ def faults_of(sim: Simulation) -> Faults:
     made = Faults(sim, 1)
     made.two_versions = True
     return made
-
-
-def test_random_schedules_end_well() -> None:
-    failed: dict[int, str] = {}
-    for part in soak.parts(0, SCHEDULES, os.cpu_count() or 1):
-        failed |= part.failed
-    told = (f"seed {seed}: {text}; `python -m tests.sim --seed {seed} --shrink` tells it" for seed, text in failed.items())
-    assert not failed, "\n".join(told)
 
 
 def test_a_seed_tells_the_same_story_in_any_process() -> None:

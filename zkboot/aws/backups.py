@@ -50,16 +50,7 @@ class S3Backups:
     @classmethod
     def of_copies(cls, settings: Settings) -> "S3Backups | None":
         """The second bucket, where the settings name one."""
-        backup, aws = settings.backup, settings.aws
-        if not backup.copy_bucket:
-            return None
-        there = backup._replace(
-            bucket=backup.copy_bucket,
-            endpoint=backup.copy_endpoint,
-            profile=backup.copy_profile,
-            kms_key=backup.copy_kms_key,
-        )
-        return cls(settings._replace(aws=aws._replace(region=backup.copy_region or aws.region), backup=there))
+        return cls(of_second_bucket(settings)) if settings.backup.copy_bucket else None
 
     def list(self, prefix: str) -> Listing:
         with asking("s3:ListBucket", self._name(prefix)):
@@ -120,6 +111,18 @@ class S3Backups:
 
     def _name(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"
+
+
+def of_second_bucket(settings: Settings) -> Settings:
+    """The settings with the second bucket in the first one's place."""
+    backup, aws = settings.backup, settings.aws
+    there = backup._replace(
+        bucket=backup.copy_bucket,
+        endpoint=backup.copy_endpoint,
+        profile=backup.copy_profile,
+        kms_key=backup.copy_kms_key,
+    )
+    return settings._replace(aws=aws._replace(region=backup.copy_region or aws.region), backup=there)
 
 
 def credentials_of(profile: str, state_dir: str) -> str:
