@@ -34,7 +34,7 @@ ONCE = list(each_step_once())
 # tests/backup and tests/integration as well.
 LONG = (
     "withdraw", "adopt typed", "adopt unlisted", "follow group", "backup", "unfinished backup", "damaged backup",
-    "restore given up", "drill", "to zero", "ship",
+    "restore given up", "to zero", "ship",
 )  # fmt: skip
 
 
