@@ -1,6 +1,9 @@
-"""The fixed choice of `make test`: each step once, before or after it; a chain in each story."""
+"""The fixed choice: each step once, before or after it; a chain in each story."""
 
 from collections.abc import Iterable
+from typing import Any
+
+import pytest
 
 from tests.crash.play import Case
 from tests.crash.scene import Order
@@ -27,6 +30,15 @@ def each_step_once() -> Iterable[Case]:
 ONCE = list(each_step_once())
 
 
-def once(stories: Iterable[str]) -> list[Case]:
-    """Of these."""
-    return [case for case in ONCE if case.story in stories]
+# `make test` leaves these to `make test-long`: each needs an ensemble of its own or several elections, or its steps are killed in
+# tests/backup and tests/integration as well.
+LONG = (
+    "withdraw", "adopt typed", "adopt unlisted", "follow group", "backup", "unfinished backup", "damaged backup",
+    "restore given up", "to zero", "ship",
+)  # fmt: skip
+
+
+def once(stories: Iterable[str]) -> list[Any]:
+    """Of these, for pytest."""
+    chosen = [case for case in ONCE if case.story in stories]
+    return [pytest.param(case, id=case.story, marks=pytest.mark.long if case.story in LONG else ()) for case in chosen]

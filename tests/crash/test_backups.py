@@ -8,7 +8,7 @@ from tests.crash.stories import OF_BACKUPS
 from tests.scenarios.stage import Stage
 
 
-@pytest.mark.parametrize("case", once(OF_BACKUPS), ids=lambda case: case.story)
+@pytest.mark.parametrize("case", once(OF_BACKUPS))
 def test_killed_and_cut_off_at_its_steps(stage: Stage, case: Case) -> None:
     outcome = play(stage, case)
     assert not outcome.bad, outcome.problem

@@ -18,7 +18,7 @@ def test_the_choice_meets_each_step_once() -> None:
     assert sorted(order.step for case in ONCE for order in case.orders) == sorted(told_steps())
 
 
-@pytest.mark.parametrize("case", once(OF_THE_ENSEMBLE), ids=lambda case: case.story)
+@pytest.mark.parametrize("case", once(OF_THE_ENSEMBLE))
 def test_killed_and_cut_off_at_its_steps(stage: Stage, case: Case) -> None:
     outcome = play(stage, case)
     assert not outcome.bad, outcome.problem

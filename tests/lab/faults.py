@@ -79,7 +79,7 @@ class Fault:
 Effect = Callable[[Fault, Call, Callable[[], Answer]], Answer]
 
 NO_ANSWER_AT_MOST = 300.0  # seconds that a hanging request is kept
-PIECE = 256 << 10  # bytes of a slow answer
+PIECE = 128 << 10  # bytes of a slow answer
 
 
 def refuse(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answer:

@@ -319,7 +319,7 @@ class Region:
         return self._fault(faults.unavailable, machines, calls)
 
     def slow(self, ending: str) -> Fault:
-        """Objects whose key ends so arrive slowly: at a quarter of a MiB a second."""
+        """Objects whose key ends so arrive slowly: at an eighth of a MiB a second."""
         return self.gateway.add(Fault(faults.slow, (), "s3:GetObject", 0, lambda environ: environ["PATH_INFO"].endswith(ending)))
 
     def throttle(self, *machines: Machine, calls: str = "*", times: int = 0) -> Fault:

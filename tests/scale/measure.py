@@ -16,7 +16,7 @@ from zkboot.world import World
 
 SIZES = (3, 7, 15, 31, 63, 127, 255)
 CLUSTERS = (1, 10, 100, 1000)
-SAMPLES = 5
+SAMPLES = 3
 
 
 class Cost(NamedTuple):
@@ -47,18 +47,16 @@ def measure(of: Ensemble) -> Row:
 
 
 def cost(of: Ensemble, serves: bool) -> Cost:
-    """Of the second turn: the first one finds out what the next begins with."""
+    """Of the turns after the first, which finds out what the next begin with: asked once, timed several times."""
     world, asked = of.world(serves)
     took_turn(of, world)
     before, bytes_before = of.node.region.calls(of.node.machine), asked.bytes
-    began = time.thread_time()
-    latest = took_turn(of, world)
-    took = time.thread_time() - began
-    after = of.node.region.calls(of.node.machine)
-    calls = {name: count - before.get(name, 0) for name, count in sorted(after.items()) if count > before.get(name, 0)}
-    seen = latest.observation
+    seen = took_turn(of, world).observation
     assert seen is not None
-    return Cost(calls, asked.bytes - bytes_before, round(took * 1000, 1), timed(lambda: decide(seen)))
+    after, bytes_after = of.node.region.calls(of.node.machine), asked.bytes
+    calls = {name: count - before.get(name, 0) for name, count in sorted(after.items()) if count > before.get(name, 0)}
+    took = timed(lambda: took_turn(of, world))
+    return Cost(calls, bytes_after - bytes_before, took, timed(lambda: decide(seen)))
 
 
 def took_turn(of: Ensemble, world: World) -> Turn:

@@ -2,6 +2,8 @@
 
 from subprocess import CompletedProcess
 
+import pytest
+
 from tests.lab import ensemble, faults
 from tests.lab.faults import Fault
 from tests.lab.group import Group
@@ -50,6 +52,7 @@ def test_reseed_over_a_live_ensemble_goes_on_from_the_chosen_node(zk: Group) -> 
     assert all(list((m.root / "vol/archive").glob(f"{before['generation']}-*/archive.json")) for m in others)
 
 
+@pytest.mark.long
 def test_a_member_that_read_the_record_right_before_the_command_is_woken_again(zk: Group) -> None:
     """Its turn ends after the first wake, with the record of before: to it all is well, and its next turns would be light."""
     generation = record(zk)["generation"]

@@ -13,7 +13,7 @@ from tests.scenarios.restores import CONFIRM, UNASKED, back_up, backed_up, lose_
 from tests.scenarios.story import LONG, created_once, every_write_kept, hear, record
 from tests.scenarios.survivors import archived, ensemble_of, written
 
-SLOW_MIB = 12  # of which a slow bucket gives a quarter a second
+SLOW_MIB = 12  # of which a slow bucket gives an eighth a second
 
 
 @pytest.mark.parametrize("loss", [pytest.param("disks", marks=pytest.mark.long), "machines"])
