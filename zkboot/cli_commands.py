@@ -70,7 +70,8 @@ def plan(options: argparse.Namespace) -> int:
 
 
 def config(options: argparse.Namespace) -> int:
-    settings, origin, *_ = load_with_origins(options.config, options.set)
+    loaded = load_with_origins(options.config, options.set)
+    settings, origin = loaded.settings, loaded.origin
     names = [name for name in KEYS if name != EXTRA] + [f"{EXTRA}.{name}" for name in settings.zookeeper.extra]
     rows = [(name, _value(settings, name), origin(name)) for name in names]
     if options.json:

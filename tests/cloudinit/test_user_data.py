@@ -119,7 +119,7 @@ def test_the_file_is_one_that_a_person_reads(tmp_path: Path) -> None:
     ]
     loaded = zkboot_settings.load(str(path))
     assert (loaded.cluster, loaded.zookeeper.tick_time, loaded.zookeeper.extra) == ("orders", 1000, {"a.b": 7})
-    _, origin = zkboot_settings.load_with_origins(str(path), {})
+    origin = zkboot_settings.load_with_origins(str(path), {}).origin
     assert origin("zookeeper.tick_time") == f"{path}:9"
 
 

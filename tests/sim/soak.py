@@ -76,7 +76,9 @@ def parts(first: int, count: int, jobs: int) -> Iterator[Part]:
 
 
 def end_with(parent: int) -> None:
-    """This process ends soon after its parent, however that ended: nobody would take what it plays."""
+    """This process ends soon after its parent, however that ended: nobody would take what it plays. What it has of the parent's
+    memory, which may be large, is no garbage of its own."""
+    gc.freeze()
 
     def watch() -> None:
         while os.getppid() == parent:
