@@ -274,7 +274,7 @@ def seed(a: Act) -> str | None:
     report_joining(a)
     record, server_id = claim(a)
     identity = Identity(record.cluster_id, record.generation)
-    alone = Configuration((record.zk_epoch + 1) << 32 if record.zk_epoch else 0, (Server(server_id, a.me.address),))
+    alone = Configuration(first_version(record), (Server(server_id, a.me.address),))
     if record.state is State.CREATING and a.seen.disk.state is not DiskState.EMPTY:
         archive(a)  # only a person's `create --accept-data-loss` comes here with data
     built = a.seen.disk.state is DiskState.DATA and a.seen.disk.identity == identity
@@ -371,7 +371,7 @@ def join(a: Act) -> str | None:
     report_joining(a)
     record, server_id = claim(a)
     release(a)
-    configuration = with_me_watching(quorum.configuration if quorum else seed_alone(record), server_id, a.me.address)
+    configuration = with_me_watching(quorum.configuration if quorum else seed_alone(record), record, server_id, a.me.address)
     with step("set up"):
         a.world.disk.build_joiner(Identity(record.cluster_id, record.generation), server_id, configuration)
     start(a, secret)
@@ -396,10 +396,21 @@ def report_joining(a: Act) -> None:
         write_report(a, Holds.JOINING)
 
 
-def with_me_watching(configuration: Configuration, server_id: int, address: str) -> Configuration:
-    """What a joiner starts with: the members and itself as an observer; whoever had its id or its address before is left out."""
-    others = tuple(s for s in configuration.servers if s.id != server_id and s.address != address)
-    return Configuration(0, (*others, Server(server_id, address, Role.OBSERVER)))
+def first_version(record: Record) -> int:
+    """The version of the configuration that the generation begins with, above all of the generations before; 0 where none was."""
+    return (record.zk_epoch + 1) << 32 if record.zk_epoch else 0
+
+
+def with_me_watching(known: Configuration, record: Record | None, server_id: int, address: str) -> Configuration:
+    """What a joiner starts with: the members and itself as an observer; whoever had its id or its address before is left out.
+
+    Its version is older than any of the generation, which it takes over, and newer than any of those before: a server that looks
+    for a leader takes over what it hears, and joiners would hold each other to members that are gone. (An ensemble that was
+    taken in may have configurations below the record's epoch.)
+    """
+    first = first_version(record) if record else 0
+    others = tuple(s for s in known.servers if s.id != server_id and s.address != address)
+    return Configuration(first - 1 if 0 < first <= known.version + 1 else 0, (*others, Server(server_id, address, Role.OBSERVER)))
 
 
 def seed_alone(record: Record) -> Configuration:
@@ -407,7 +418,7 @@ def seed_alone(record: Record) -> Configuration:
     found = next(((i, c) for i, c in record.members.items() if c.instance_id == record.seed), None)
     if found is None:
         raise Stale("waiting: the seed has no claim in the record yet")
-    return Configuration(0, (Server(found[0], found[1].address),))
+    return Configuration(first_version(record), (Server(found[0], found[1].address),))
 
 
 def archive(a: Act) -> None:
@@ -451,8 +462,9 @@ def start_own(a: Act) -> str:
     ):
         # Only a proposal names this node as yet: a server that its own file does not name would not start at all.
         known = a.words.quorum.configuration if a.words.quorum else data.committed
+        watching = with_me_watching(known, a.words.record, a.words.own_id, a.me.address)
         with step("set up"):
-            a.world.disk.build_joiner(disk.identity, a.words.own_id, with_me_watching(known, a.words.own_id, a.me.address))
+            a.world.disk.build_joiner(disk.identity, a.words.own_id, watching)
     start(a, secret)
     return a.decision.reason + kept
 

@@ -143,7 +143,8 @@ class DiskApi(Protocol):
         the generation file last."""
 
     def build_joiner(self, identity: Identity, server_id: int, configuration: Configuration) -> None:
-        """A joiner's: generation file, no marker, an unsuffixed configuration that holds the members and itself as observer."""
+        """A joiner's: generation file, no marker, a configuration that holds the members and itself as observer, of a version
+        below theirs."""
 
     def fence(self) -> None:
         """Write into the generation file that the record says `started`: a seed's disk may now be started without

@@ -62,7 +62,7 @@ class Member:
 
     def follow(self, members: Configuration, identity: Identity = IDENTITY) -> None:
         """This machine as a joiner beside those members, until it follows."""
-        self.disk.build_joiner(identity, self.number, members._replace(servers=(*members.servers, self.line(Role.OBSERVER))))
+        self.disk.build_joiner(identity, self.number, Configuration(0, (*members.servers, self.line(Role.OBSERVER))))
         self.start()
         self.wait_for(Mode.FOLLOWER)
 

@@ -275,6 +275,20 @@ def an_older_configuration_gives_way(one: Player, two: Player, three: Player, fo
     return [after, alone, serve(three), shown(three)]
 
 
+def joiners_of_a_new_generation_draw_an_old_member_along(one: Player, two: Player, three: Player, four: Player) -> Facts:
+    grow(one, two, three)
+    kill(one, two, three)
+    new, first = IDENTITY._replace(generation=2), (MARGIN + 1) << 32
+    four.disk.build_empty(new, 4, Configuration(first, (four.line(),)), MARGIN)
+    start(one, four)
+    four.wait_for(Mode.LEADER)
+    for joiner in (two, three):
+        joiner.disk.archive()
+        joiner.disk.build_joiner(new, joiner.number, Configuration(first - 1, (four.line(), joiner.line(Role.OBSERVER))))
+        joiner.start()
+    return [serve(two, three, one), shown(one), version(one) == first]
+
+
 # --- who is cut off
 
 
@@ -317,6 +331,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(2, a_joiner_not_let_in_does_not_start_again, long=True),
     Scenario(2, a_proposal_unheard_decides_over_starts),
     Scenario(4, an_older_configuration_gives_way),
+    Scenario(4, joiners_of_a_new_generation_draw_an_old_member_along),
     Scenario(3, a_leader_whose_followers_stand_still_stops_in_the_end),
     Scenario(3, two_of_three_go_on_and_one_does_not, long=True),
 )

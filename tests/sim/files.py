@@ -207,7 +207,7 @@ class NodeDisk:
             f.begun += 1
         self._point("build joiner 1")
         f.marked = False
-        f.committed = configuration._replace(version=0)
+        f.committed = configuration
         self._point("build joiner 2")
         seeded = f.log is not None and old is not None and old.seeded
         f.generation = Generation(identity, server_id, seeded, seeded and old is not None and old.fenced)

@@ -149,7 +149,7 @@ class NodeDisk:
             if disk.state is DiskState.EMPTY:
                 self._clear()
             files.remove(self._marker)
-            self._put(server_id, configuration._replace(version=0))
+            self._put(server_id, configuration)
             seeded = disk.state is DiskState.DATA and disk.seeded
             Generation(identity, server_id, seeded, fenced=seeded and disk.fenced).write(self._data_dir)
 
