@@ -34,9 +34,7 @@ ONCE = list(each_step_once())
 # tests/backup and tests/integration as well.
 DEAR = ("withdraw", "adopt typed", "adopt unlisted", "follow group", "restore given up", "to zero", "ship")
 DOUBLE = ("backup", "unfinished backup", "damaged backup")
-# And these, until their stories wait for what they need: on a quick machine others are done before the step is met.
-TOO_QUICK = ("bring back", "reseed typed")
-LONG = (*DEAR, *DOUBLE, *TOO_QUICK)
+LONG = (*DEAR, *DOUBLE)
 
 
 def once(stories: Iterable[str]) -> list[Any]:

@@ -45,9 +45,9 @@ OF_THE_ENSEMBLE: dict[str, Story] = {
     "record": Story(damage.the_record_is_deleted, ("adopt",)),
     "reseed": Story(damage.a_majority_is_terminated, ("reseed", *SEEDING)),
     "bring back": Story(damage.a_seed_is_lost_once_the_others_have_archived, ("bring back",)),
-    "reseed typed": Story(
-        commands.reseed_over_a_live_ensemble, ("intend", "wake", "report joining", "name seed", "report empty")
-    ),
+    # Two: where the command is killed as it states its intent, the members have looked before it wakes them.
+    "reseed intended": Story(commands.reseed_over_a_live_ensemble, ("intend",)),
+    "reseed typed": Story(commands.reseed_over_a_live_ensemble, ("wake", "report joining", "name seed", "report empty")),
     "withdraw": Story(commands.reseed_is_withdrawn, ("withdraw intent",)),
     "adopt typed": Story(commands.an_ensemble_of_others_is_adopted, ("adopt", "take in", *STARTING[1:], "prove")),
     # No power is cut where the machine's init stands still.

@@ -158,8 +158,9 @@ def test_a_later_apply_meets_what_destroy_left_and_asks(full_region: FullRegion,
     assert applied.destroyed() == []
     with pytest.raises(ClientError, match=r"Not Found|NoSuchBucket"):
         full_region.client("s3").head_bucket(Bucket=zk.plan.bucket)
-    kept = full_region.client("ssm").describe_parameters()["Parameters"]
-    assert {"/zkboot/later/super", "/zkboot/later/cluster-id"} <= {parameter["Name"] for parameter in kept}
+    pages = full_region.client("ssm").get_paginator("describe_parameters").paginate()
+    kept = {parameter["Name"] for page in pages for parameter in page["Parameters"]}
+    assert {"/zkboot/later/super", "/zkboot/later/cluster-id"} <= kept
 
 
 @pytest.mark.long
