@@ -1,5 +1,5 @@
 """Simulated AWS: one bucket with secrets, EC2 and one Auto Scaling group. The truth only; who may reach it, and what gets lost on
-the way, is the node's link (`link.py`).
+the way, is the node's link (`node.py`).
 
 S3: strongly consistent compare-and-set by ETag, Date and LastModified in whole seconds. EC2: a new instance may be unknown for a
 while, a terminated one is still told for a while and then unknown. The group: launch and termination hooks with wait states that

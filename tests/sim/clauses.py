@@ -9,7 +9,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tests.sim import races, switches
+from tests.sim import beginnings, races, switches
 from tests.sim.director import Director, Missed
 from tests.sim.simulation import Simulation
 from tests.sim.switches import Switch
@@ -19,6 +19,7 @@ TWO = "two leaders acknowledge writes"
 LOST = "acknowledged writes are lost"
 STUCK = "not healthy after"
 GIVEN_UP = "acknowledged writes were given up"
+ANEW = "was begun anew"
 REFUSED = "and are refused by a leader"
 
 
@@ -43,7 +44,8 @@ class Played(NamedTuple):
 
 CLAUSES: tuple[Clause, ...] = (
     # the fence and the promise
-    Clause("the fence stands before the seed's start", switches.NO_FENCE, races.seed_emptied, TWO),
+    Clause("the fence stands before the seed's start", switches.NO_FENCE, beginnings.seed_emptied, TWO),
+    Clause("the fence stands on the disk too", switches.NO_FENCE_ON_DISK, beginnings.started_without_its_fence, TWO),
     Clause("a joiner has reported `joining`", switches.JOINED_UNREPORTED, races.rejoined_then_cut_off, TWO),
     Clause("`joining` is reported before the record is raised", switches.JOINING_AFTER, races.come_back_by_halves, TWO),
     Clause("the record is raised after `joining`", switches.NO_RAISE, partial(races.all_come_back, point="before reseed"), TWO),
@@ -76,6 +78,15 @@ CLAUSES: tuple[Clause, ...] = (
         TWO,
         given={"timing.consistency": "60"},
     ),
+    Clause(
+        "who is not listed is not dead before EC2 must know it",
+        switches.DEAD_HOWEVER_YOUNG,
+        races.unknown_to_ec2,
+        TWO,
+        given={"timing.consistency": "60"},
+    ),
+    Clause("ids are freed only with a quorum", switches.IDS_FREED_AT_ONCE, beginnings.id_of_the_dead, STUCK),
+    Clause("a lost record is not created anew beside a witness", switches.NO_WITNESS, beginnings.bucket_emptied, ANEW),
     Clause("the voters are those of the configuration", switches.VOTERS_PRESENT, races.most_terminated, STUCK),
     Clause("voters are matched by id and address", switches.BY_ADDRESS_ALONE, races.address_given_again, STUCK),
     Clause("a judge waits for the grace", switches.NO_GRACE, races.back_within_grace, GIVEN_UP),

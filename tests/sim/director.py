@@ -9,7 +9,7 @@ from tests.sim.backups import allow
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation
 from zkboot import record as records
-from zkboot.model import Holds, Record, Report
+from zkboot.model import Holds, Mode, Record, Report
 
 PATIENCE = 60.0
 
@@ -116,6 +116,11 @@ class Director:
         """Whether one of these leads and can acknowledge."""
         leader = self.sim.leader()
         return leader is not None and leader.name in {n.id for n in nodes}
+
+    def leads(self, node: Node) -> bool:
+        """Whether it says so, rightly or not."""
+        process = node.process()
+        return process is not None and self.sim.ensemble.mode(process) is Mode.LEADER
 
     def back_up(self) -> None:
         """The leader's data, as it is now; a backup may be restored unasked from here on."""

@@ -78,9 +78,11 @@ class Ledger:
             f"{', started' if new.started else ''}, members "
             + " ".join(f"{i}={c.instance_id}" for i, c in sorted(new.members.items()))
         )
-        if old is None:
+        if old is None or new == old:  # an administrator puts back what was there
             return
-        if new.revision <= old.revision or new.generation < old.generation or new.cluster_id != old.cluster_id:
+        if new.cluster_id != old.cluster_id:
+            self.broken(f"cluster {old.cluster_id} was begun anew, as {new.cluster_id}")
+        elif new.revision <= old.revision or new.generation < old.generation:
             self.broken(f"the record went backwards: {old.revision} -> {new.revision}")
         if new.generation > MOST_GENERATIONS:
             self.broken("generation follows generation without end")

@@ -1,4 +1,4 @@
-"""One simulated node: its machine, and the six protocols through which its zkboot sees the world.
+"""One simulated node: its machine, and the seven protocols through which its zkboot sees the world.
 
 Each call is a point: the schedule may let others go first there, lose the answer, or kill the process; a killed write to the
 bucket may still land later.

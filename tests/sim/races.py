@@ -72,22 +72,6 @@ def come_back_by_halves(d: Director) -> None:
     d.run(10)
 
 
-def seed_emptied(d: Director) -> None:
-    """Three voters serve, not yet `created`; the seed is cut off and comes back with an empty disk."""
-    d.sim.fleet.desired = 3
-    d.wait(lambda: len(d.sim.nodes) == 3, "three machines")
-    nodes = list(d.sim.nodes.values())
-    for node in nodes:
-        d.hold(node, "before set created")
-    d.wait(lambda: (leader := d.sim.leader()) and len(leader.committed.voters) == 3, "three voters")
-    seed = next(n for n in nodes if n.id == d.record().seed)
-    d.part(seed)
-    d.wipe(seed)
-    others = [n for n in nodes if n is not seed]
-    d.wait(lambda: d.serves(*others), "the others serve")
-    d.run(10)
-
-
 def old_report(d: Director) -> None:
     """A's report is of a short lack of quorum. Much was written since, without J, which is off; then all but A are terminated,
     A's zkboot stands still, and J comes back."""
@@ -366,3 +350,23 @@ def address_given_again(d: Director) -> None:
     d.terminate(b)
     d.sim.fleet.frozen = False
     d.run(5)
+
+
+def emptied_beside_a_stale_leader(d: Director) -> None:
+    """J leads, and is cut off; the two others elect one of them and go on, while J still says that it leads. One of the two loses
+    its volume then, and comes back where it sees J alone."""
+    nodes = d.grow(3)
+    leader = d.sim.leader()
+    assert leader is not None
+    j, (b, c) = d.sim.nodes[leader.name], [n for n in nodes if n.id != leader.name]
+    d.part(j)
+    for node in (b, c):
+        d.sim.power_off(node)
+        d.sim.boot(node)
+    d.wait(lambda: d.leads(b) or d.leads(c), "one of the two leads")
+    d.run(0.5)
+    emptied, other = (c, b) if d.leads(b) else (b, c)
+    assert d.leads(j), "J is not stale any more"
+    d.part(other)
+    d.wipe(emptied)
+    d.run(30)

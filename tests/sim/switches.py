@@ -13,17 +13,18 @@ from tests.sim.files import NodeDisk
 from zkboot import actions, commands, observe, policy, reconcile, words
 from zkboot import record as records
 from zkboot.actions import Act
-from zkboot.model import Action, Backup, Decision, Holds, Record, Report, Server
+from zkboot.model import Action, Backup, Decision, Holds, Record, Report, Server, Unknown
 from zkboot.notes import Notes
 from zkboot.observe import Seen
 from zkboot.reconcile import Say, Turn
 from zkboot.settings import Settings
-from zkboot.words import TOO_FEW, Words
+from zkboot.words import TOO_FEW, Words, absent
 from zkboot.world import Listed, Stored, World
 
 Switch = list[tuple[object, str, Any]]
 ORIGINAL: dict[str, Any] = {
     "amend_record": actions.amend_record,
+    "with_claim": actions.with_claim,
     "claim": actions.claim,
     "withdraw": actions.withdraw,
     "report_joining": actions.report_joining,
@@ -35,6 +36,8 @@ ORIGINAL: dict[str, Any] = {
     "voters": vars(Words)["voters"].func,
     "prepare_start": NodeDisk.prepare_start,
     "to_zero": policy.to_zero,
+    "record_lets": policy.record_lets,
+    "remains": policy.remains,
 }
 
 
@@ -79,6 +82,22 @@ def unless_it_joins(a: Act, holds: Holds) -> Report | None:
     return None if joins else ORIGINAL["write_report"](a, holds)
 
 
+def freeing_any(a: Act, record: Record) -> Record:
+    """The dead lose their ids without a quorum too."""
+    taken = actions.ids_in_use(a)
+    kept = {i: c for i, c in record.members.items() if i in taken or not a.words.dead(c.instance_id)}
+    freed: Record = ORIGINAL["with_claim"](a, record._replace(members=kept))
+    return freed
+
+
+def fenced_or_not(w: Words) -> bool:
+    """While the record cannot be read, a seed's disk is started as any other."""
+    unasked = isinstance(w.seen.record, Unknown) and w.seen.disk.identity is not None
+    return unasked or bool(ORIGINAL["record_lets"](w))
+
+
+IDS_FREED_AT_ONCE: Switch = [(actions, "with_claim", freeing_any)]
+NO_FENCE_ON_DISK: Switch = [(policy, "record_lets", fenced_or_not)]
 JOINED_UNREPORTED: Switch = [(actions, "write_report", unless_it_joins)]
 NO_FENCE = amending_without("fence")
 NO_RAISE = [*amending_without("raise"), (actions, "claim", claim_held)]
@@ -189,6 +208,7 @@ def one_turn(world: World, settings: Settings, say: Say, record: Record) -> Turn
 
 
 NOBODY_AWAITED: Switch = [(commands, "follow", one_turn)]
+LEADER_UNPROVED: Switch = [(actions, "EFFECTS", actions.EFFECTS | {Action.REJOIN: actions.join})]
 BACKUP_FIRST: Switch = [(policy, "backup_is_ahead", any_backup)]
 NO_LAST_BACKUP: Switch = [(policy, "to_zero", without_a_last_backup)]
 NO_GRACE: Switch = [(policy, "ROWS", tuple(r._replace(when=without_grace) if r.number == 18 else r for r in policy.ROWS))]
@@ -224,6 +244,19 @@ def dead_unless_listed(w: Words, instance_id: str) -> bool:
     return (unlisted and instance_id != w.seen.me.instance_id) or ORIGINAL["dead"](w, instance_id)
 
 
+def dead_however_young(w: Words, instance_id: str) -> bool:
+    """Whoever is not listed in two turns is dead, however young its claim."""
+    held = w.seen.held.get(absent(instance_id))
+    unlisted = w.group is not None and w.group.lists_me and instance_id not in w.group.instances
+    lasting = unlisted and held is not None and held.seconds > w.seen.limits.staleness
+    return (lasting and instance_id != w.seen.me.instance_id) or ORIGINAL["dead"](w, instance_id)
+
+
+def remains_unwitnessed(w: Words) -> str:
+    """What is left of a cluster, but for the witnesses of its id."""
+    return str(ORIGINAL["remains"](Words(w.seen._replace(witnesses=()))))
+
+
 def holder_by_address(w: Words, server: Server) -> str | None:
     """Whoever has that address now, of several a living one."""
     claims = w.record.members.values() if w.record else ()
@@ -253,6 +286,8 @@ def own_epoch(a: Act) -> int:
 
 
 SILENT_IS_DEAD: Switch = [(Words, "dead", dead_unless_seen)]
+DEAD_HOWEVER_YOUNG: Switch = [(Words, "dead", dead_however_young)]
+NO_WITNESS: Switch = [(policy, "remains", remains_unwitnessed)]
 UNLISTED_IS_DEAD: Switch = [(Words, "dead", dead_unless_listed)]
 BY_ADDRESS_ALONE: Switch = [(Words, "instance_of", holder_by_address)]
 VOTERS_PRESENT: Switch = [(Words, "voters", property(voters_present))]

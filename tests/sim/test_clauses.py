@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.sim import races
+from tests.sim import races, switches
 from tests.sim.clauses import CLAUSES, TWO, Clause, Played, play
+from tests.sim.switches import Switch
 
 
 def shows(played: Played, clause: Clause) -> bool:
@@ -19,4 +20,13 @@ def test_a_clause_decides_its_race(clause: Clause) -> None:
 
 def test_a_pending_configuration_is_not_given_up_for_voters_that_come_back() -> None:
     played = play(Clause("", [], races.commit_unheard_by_those_left, TWO, max_voters=3), [])
+    assert not played.found, "\n".join([*played.story, *played.found])
+
+
+@pytest.mark.parametrize("switch", ([], switches.LEADER_UNPROVED), ids=("the leader proved", "the leader not proved"))
+def test_an_emptied_voter_is_no_majority_for_a_stale_leader(switch: Switch) -> None:
+    played = play(Clause("", [], races.emptied_beside_a_stale_leader, TWO), switch)
+    joins = next(i for i, line in enumerate(played.story) if "archived, and it joins again" in line)
+    ends = next(i for i, line in enumerate(played.story) if "stops leading" in line)
+    assert (joins < ends) is bool(switch), "the two did not meet"
     assert not played.found, "\n".join([*played.story, *played.found])

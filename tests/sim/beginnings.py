@@ -1,0 +1,98 @@
+"""Directed schedules, as in `races`, of how a cluster or a generation begins: what was not finished, and what was forgotten."""
+
+from tests.sim.director import Director
+from tests.sim.node import Node
+from zkboot import record as records
+
+
+def until_three_vote(d: Director) -> None:
+    """Three voters, and none of their zkboots comes to saying `created`."""
+    d.wait(lambda: (leader := d.sim.leader()) and len(leader.committed.voters) == 3, "three voters")
+
+
+def uncounted(d: Director, node: Node) -> None:
+    """That node never says `created`, until the schedule is over."""
+    d.hold(node, "before set created")
+
+
+def seed_emptied(d: Director) -> None:
+    """Three voters serve, not yet `created`; the seed is cut off and comes back with an empty disk."""
+    d.sim.fleet.desired = 3
+    d.wait(lambda: len(d.sim.nodes) == 3, "three machines")
+    nodes = list(d.sim.nodes.values())
+    for node in nodes:
+        uncounted(d, node)
+    until_three_vote(d)
+    seed = next(n for n in nodes if n.id == d.record().seed)
+    d.part(seed)
+    d.wipe(seed)
+    others = [n for n in nodes if n is not seed]
+    d.wait(lambda: d.serves(*others), "the others serve")
+    d.run(10)
+
+
+def started_without_its_fence(d: Director) -> None:
+    """J restores a backup and is switched off right before its fence; when it is back AWS does not answer it for a while. Two
+    join; not yet `created`, J is cut off and comes back with an empty disk."""
+    j, b, c = d.grow(3)
+    d.sim.power_off(j)
+    d.run(10)
+    d.back_up()
+    d.terminate(b, c)
+    d.sim.boot(j)
+    d.reach(j, "before fence")
+    d.sim.power_off(j)
+    j.aws = False
+    d.sim.boot(j)
+    d.run(10)
+    j.aws = True
+    uncounted(d, j)
+    d.sim.arrived = lambda node: uncounted(d, node)
+    d.sim.fleet.frozen = False
+    until_three_vote(d)
+    d.part(j)
+    d.wipe(j)
+    d.run(20)
+
+
+def id_of_the_dead(d: Director) -> None:
+    """Two are the ensemble, not yet `created`, when the second is terminated; the seed's zkboot stands still, and the one in the
+    second's place claims an id meanwhile."""
+    d.sim.fleet.desired = 2
+    d.wait(lambda: len(d.sim.nodes) == 2, "two machines")
+    nodes = list(d.sim.nodes.values())
+    for node in nodes:
+        uncounted(d, node)
+    d.wait(lambda: (leader := d.sim.leader()) and len(leader.committed.voters) == 2, "two voters")
+    seed = next(n for n in nodes if n.id == d.record().seed)
+    second = next(n for n in nodes if n is not seed)
+    d.sim.power_off(seed)
+    still = d.hold(seed, "disk read")
+    d.terminate(second)
+    d.sim.boot(seed)
+    d.wait(lambda: {c.instance_id for c in d.record().members.values()} - {n.id for n in nodes}, "a third claims")
+    d.release(still)
+    d.run(10)
+
+
+def bucket_emptied(d: Director) -> None:
+    """All are off while somebody deletes the cluster's record and reports. Two come back with empty disks, as many as are wanted
+    by now; then the one with the data; then the record is put back, where there is none."""
+    a, b, c = d.grow(3)
+    d.run(5)
+    for node in (a, b, c):
+        d.sim.power_off(node)
+    key = records.record_key("c")
+    kept = d.sim.bucket.get(key)
+    assert kept is not None
+    for entry in d.sim.bucket.list("control/c/"):
+        d.sim.bucket.forget(entry.key)
+    d.sim.fleet.desired = 2
+    d.wipe(b, c)
+    d.run(30)
+    d.sim.boot(a)
+    d.run(10)
+    if d.sim.bucket.get(key) is None:
+        d.sim.bucket.put(key, kept.body, None)
+    d.sim.fleet.desired = 3
+    d.run(5)
