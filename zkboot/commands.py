@@ -1,8 +1,8 @@
-"""A person's commands: `reseed`, `restore`, `create --accept-data-loss`, `adopt`, and their withdrawal.
+"""A person's commands: `reseed`, `restore`, `create --accept-data-loss`, and their withdrawal; and `adopt`.
 
-Each writes its intent into the record by compare-and-set; every living member that reads it stops, promises to stay
-stopped and reports, and
-does nothing else until the intent is carried out or withdrawn. It goes on once each living member has.
+Each of the three writes its intent into the record by compare-and-set; every living member that reads it stops, promises to stay
+stopped and reports, and does nothing else until the intent is carried out or withdrawn. It goes on once each living member has.
+`adopt` stops nobody, and has no intent.
 """
 
 import uuid
@@ -85,7 +85,7 @@ def intend(world: World, settings: Settings, found: Seen, command: str, live: bo
         of = f" of {record.intent.source}" if record.intent.source else ""
         raise Refused(
             f"`{record.intent.command}`{of} from {record.intent.instance_id} stands in the record already; "
-            "finish it there, or withdraw it with `--abort`"
+            f"finish it there, or withdraw it: `zkboot {record.intent.command} --abort` on any node"
         )
     if isinstance(quorum, Quorum) and not live:
         raise Refused(
@@ -97,9 +97,14 @@ def intend(world: World, settings: Settings, found: Seen, command: str, live: bo
             f"this node's disk is {seen.disk.state}{': ' + seen.disk.why if seen.disk.why else ''}; run it on a survivor"
         )
     if command == "reseed" and not Words(seen).counts(seen.disk.identity):
+        own = seen.disk.identity
+        older = own is not None and own.cluster_id == record.cluster_id
+        later = (
+            f"generation {max(record.created)} was created since" if older else f"the record is of cluster {record.cluster_id}"
+        )
         raise Refused(
-            f"this node's data is of {seen.disk.identity}, and generation {max(record.created)} was created since: "
-            "run it on a member that has that (`zkboot plan` says who holds what)"
+            f"this node's data is of {own or 'no cluster'}, and {later}: "
+            "run it on a member that has that (`zkboot status` says who holds what)"
         )
     group = Words(seen).group
     with step("intend"):
@@ -114,10 +119,13 @@ def intend(world: World, settings: Settings, found: Seen, command: str, live: bo
 
 
 def known_record(found: Seen) -> Record:
+    """Raises Refused where there is none, UnknownFact where that is not known."""
     record = found.observation.record
     if isinstance(record, Record):
         return record
-    raise Refused(f"the cluster's record could not be read: {record.why if record else 'there is none'}")
+    if record is None:
+        raise Refused("the cluster has no record: nothing was done. `zkboot plan` says what that means here, and what to do")
+    raise UnknownFact(f"nothing was done, as the cluster's record could not be read: {record.why}")
 
 
 def follow(world: World, settings: Settings, say: Say, record: Record) -> Turn:
@@ -130,8 +138,10 @@ def follow(world: World, settings: Settings, say: Say, record: Record) -> Turn:
         if missing == []:
             return latest
         if world.clock.monotonic() >= end:
+            assert record.intent is not None
             raise Halted(
-                f"{', '.join(missing or ['unknown members'])} did not stop; terminate them, or withdraw the command with --abort"
+                f"{', '.join(missing or ['members unknown'])} did not stop and report; terminate them and run it again, "
+                f"or withdraw it: `zkboot {record.intent.command} --abort` on any node"
             )
         if world.clock.monotonic() >= wake_at and woken(world, settings, latest.observation):
             wake_at = world.clock.monotonic() + settings.timing.recover_interval
@@ -281,8 +291,16 @@ def take_in(world: World, settings: Settings, me: Me, disk: Disk, known: Record 
     identity = Identity(record.cluster_id, record.generation)
     # Only whoever wrote the record may find its ensemble without the identity that the proof puts there.
     first = view.identity is None and record.seed == me.instance_id
-    if record.scope != me.scope or (view.identity != identity and not first):
-        raise Refused(f"the ensemble at {through} belongs to {view.identity}, the record is of {identity}")
+    if record.scope != me.scope:
+        raise Refused(
+            f"the record of cluster {settings.cluster} belongs to {'/'.join(record.scope)}, this node to {'/'.join(me.scope)}: "
+            "nothing was done. Give this group another cluster name"
+        )
+    if view.identity != identity and not first:
+        raise Refused(
+            f"the ensemble at {through} belongs to {view.identity or 'no cluster yet'}, the record of {settings.cluster} to "
+            f"{identity}: nothing was done. Name a member of that with --through, or give this group another cluster name"
+        )
     put_secrets(world, settings, record)
     if id_of(me.instance_id, record) is None:
         claim_adopted(world, settings, me, own.id)

@@ -17,7 +17,7 @@ HIGHEST_ID = 255  # of a server
 HIGHEST_COUNT = (1 << 63) - 1
 HIGHEST_ZXID = (1 << 64) - 1
 
-COMMANDS = ("reseed", "restore", "create", "adopt")  # of an intent
+COMMANDS = ("reseed", "restore", "create")  # of an intent
 
 T = TypeVar("T")
 Json = dict[str, Any]

@@ -76,6 +76,9 @@ class Identity(NamedTuple):
     cluster_id: str
     generation: int
 
+    def __str__(self) -> str:
+        return f"generation {self.generation} of cluster {self.cluster_id}"
+
 
 class State(StrEnum):
     """The record's state; only `created` carries the promise that nothing acknowledged is lost."""
@@ -98,7 +101,7 @@ class Claim(NamedTuple):
 class Intent(NamedTuple):
     """A person's command standing in the record: what is to be done, by which node, from what."""
 
-    command: str  # reseed, restore, create, adopt
+    command: str  # reseed, restore, create
     instance_id: str  # the node it was typed on, which carries it out
     source: str  # for a restore the backup, prefix and name; else ""
     requested: float
