@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zkboot import clock, metrics
 from zkboot.backup import seen
 from zkboot.errors import UnknownFact
-from zkboot.model import Mode
+from zkboot.model import SERVING, Mode
 from zkboot.zookeeper import configuration, files, fourletter
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def measure(settings: "Settings", verdict: Verdict, address: str) -> Iterator[tu
     """Each metric's value, of the node at that address; None, or not told at all, is unknown."""
     server = _ask_own(settings, address)
     mode = server.get("zk_server_state", "")
-    serves = mode in (Mode.LEADER, Mode.FOLLOWER, Mode.OBSERVER)
+    serves = mode in SERVING
     quorum = True if serves else verdict.quorum
     yield "Quorum", None if quorum is None else int(quorum)
     yield "Halted", int(verdict.halted)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zkboot.model import Configuration, Mode, Role
+from zkboot.model import SERVING, Configuration, Mode, Role
 
 if TYPE_CHECKING:
     from zkboot.settings_keys import Settings
@@ -85,7 +85,7 @@ def doubt(facts: Facts) -> str:
     state, answer = facts.state, facts.answer
     if facts.taken:
         return "the group is taking this instance"
-    if answer is None or answer.mode not in (Mode.LEADER, Mode.FOLLOWER, Mode.OBSERVER):
+    if answer is None or answer.mode not in SERVING:
         return "the server does not serve"
     if state.get("created") is None or state["created"] != facts.generation.get("generation"):
         return "the disk's generation was not seen created"

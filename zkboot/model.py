@@ -223,6 +223,9 @@ class Mode(StrEnum):
     NONE = "none"
 
 
+SERVING = (Mode.LEADER, Mode.FOLLOWER, Mode.OBSERVER)
+
+
 class Process(NamedTuple):
     """The own server: whether it runs, for how long (seconds), and what it says."""
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from zkboot import record as records
 from zkboot.errors import UnknownFact
 from zkboot.model import (
+    SERVING,
     Configuration,
     Disk,
     Foreign,
@@ -30,7 +31,6 @@ from zkboot.words import Words, majority
 from zkboot.world import Peer, World
 
 T = TypeVar("T")
-SERVING = (Mode.LEADER, Mode.FOLLOWER, Mode.OBSERVER)
 
 
 class Seen:

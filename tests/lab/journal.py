@@ -84,11 +84,6 @@ class Journald:
         program.write_text(f'#!/bin/sh\nexec {shutil.which("journalctl")} --namespace={self.name} "$@"\n')
         program.chmod(0o755)
 
-    def rotate(self) -> None:
-        """What was written so far is deleted."""
-        for option in ("--rotate", "--vacuum-time=1s"):
-            subprocess.run(["journalctl", f"--namespace={self.name}", option], check=False, capture_output=True)
-
     def close(self) -> None:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait()

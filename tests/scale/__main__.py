@@ -1,5 +1,6 @@
 """`python -m tests.scale`: measure a turn of 3 to 255 members, and beside up to 1,000 clusters; a table, and a page."""
 
+import argparse
 import sys
 
 from rich import box
@@ -29,6 +30,7 @@ COLUMNS = (
 
 
 def main() -> int:
+    argparse.ArgumentParser(prog="python -m tests.scale", description=(__doc__ or "").partition(": ")[2]).parse_args()
     interrupts.catch()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
     rows = []

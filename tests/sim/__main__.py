@@ -10,12 +10,15 @@ from tests.sim.known_bad import BAD
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.sim")
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description="Replay one schedule, and tell its story.")
     parser.add_argument("--seed", type=int, default=0, help="the schedule to replay")
     parser.add_argument("--shrink", action="store_true", help="leave out what its failure does not need")
     parser.add_argument("--bad", metavar="WORDS", help="with the bad policy whose words contain these")
     given = parser.parse_args()
-    with switches.off(next(b.switch for b in BAD if given.bad in b.words) if given.bad else []):
+    bad = [b for b in BAD if given.bad and given.bad in b.words]
+    if given.bad and not bad:
+        parser.error(f"no bad policy's words contain {given.bad!r}; there are: {'; '.join(b.words for b in BAD)}")
+    with switches.off(bad[0].switch if bad else []):
         outcome = chaos.run(given.seed)
         if given.shrink and outcome.found:
             outcome = shrink(given.seed, outcome)

@@ -124,11 +124,13 @@ def play(clause: Clause, switch: Switch) -> Played:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.sim.clauses")
+    parser = argparse.ArgumentParser(prog="python -m tests.sim.clauses", description="Each clause off and on, in its race.")
     parser.add_argument("--story", help="tell the race of the clause whose words contain this, with it off")
     given = parser.parse_args()
     if given.story:
-        clause = next(c for c in CLAUSES if given.story in c.words)
+        clause = next((c for c in CLAUSES if given.story in c.words), None)
+        if clause is None:
+            parser.error(f"no clause's words contain {given.story!r}; there are: {'; '.join(c.words for c in CLAUSES)}")
         played = play(clause, clause.switch)
         print(clause.words, *played.story, *played.found, *played.given_up, sep="\n")
         return 0

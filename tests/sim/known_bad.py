@@ -3,6 +3,7 @@
 `python -m tests.sim.known_bad` prints after how many schedules each does.
 """
 
+import argparse
 from typing import Any, NamedTuple
 
 from tests.sim import chaos, switches
@@ -65,6 +66,8 @@ def first_loss(bad: Bad) -> Loss | None:
 
 
 def main() -> int:
+    about = "After how many random schedules each bad policy loses something."
+    argparse.ArgumentParser(prog="python -m tests.sim.known_bad", description=about).parse_args()
     for bad in BAD:
         loss = first_loss(bad)
         print(f"{bad.words:<50} {f'after {loss.schedules}: {loss.found}' if loss else f'nothing in {MOST}'}", flush=True)

@@ -131,7 +131,7 @@ def summary(sums: Counter[str], failed: int) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.sim.soak")
+    parser = argparse.ArgumentParser(prog="python -m tests.sim.soak", description="Very many random schedules, on all cores.")
     parser.add_argument("--count", type=int, default=1_000_000, help="schedules in all, those played before included")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--state", type=Path, default=STATE, help="what was played so far")
