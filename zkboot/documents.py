@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from zkboot.errors import NewerSchema, UnknownFact
-from zkboot.model import Archive, Claim, Configuration, Data, Holds, Identity, Intent, Record, Report, Scope, State
+from zkboot.model import HIGHEST_ID, Archive, Claim, Configuration, Data, Holds, Identity, Intent, Record, Report, Scope, State
 from zkboot.zookeeper.configuration import parse, server_line
 
 SCHEMA = 1
-HIGHEST_ID = 255  # of a server
 HIGHEST_COUNT = (1 << 63) - 1
 HIGHEST_ZXID = (1 << 64) - 1
 

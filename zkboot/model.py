@@ -16,6 +16,9 @@ class Unknown(NamedTuple):
     why: str
 
 
+HIGHEST_ID = 255  # of a ZooKeeper server
+
+
 class Role(StrEnum):
     """What a server is in a configuration, in ZooKeeper's words."""
 

@@ -2,7 +2,6 @@
 command that replaces what there is (`commands`); where there is nothing, in a new region or a new bucket, the cluster begins
 from the backup."""
 
-import datetime
 import os
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from zkboot.model import DiskState, Holds, Identity, Observation, Quorum, Record
 from zkboot.notes import Notes
 from zkboot.observe import Seen, observe
 from zkboot.reconcile import Say, Turn, bootstrap
+from zkboot.say import of_instant
 from zkboot.settings import Settings
 from zkboot.steps import step
 from zkboot.words import Words
@@ -60,10 +60,9 @@ def instant_of(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        found = datetime.datetime.fromisoformat(text)
+        return of_instant(text)
     except ValueError as error:
         raise UsageError(f"--before {text}: {error}; write a time such as 2026-11-22T10:47:00Z") from error
-    return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def choose(world: World, store: Store, settings: Settings, asked: Asked, tell: Tell) -> Chosen:

@@ -14,6 +14,14 @@ def instant(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def of_instant(text: str) -> float:
+    """Seconds since 1970 of an instant as it is typed, UTC unless it says otherwise. Raises ValueError."""
+    from datetime import UTC, datetime
+
+    found = datetime.fromisoformat(text)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
 class Say:
     """Called with each turn's sentence, and facts for a machine. A waiting that lasts is said again with its length."""
 

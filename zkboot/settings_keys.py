@@ -8,12 +8,9 @@ A light turn reads the settings: nothing dear is imported here.
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-if TYPE_CHECKING:
-    from zkboot.model import Limits
-
-HIGHEST_ID = 255  # of a ZooKeeper server
+from zkboot.model import HIGHEST_ID, Limits
 
 Passed = str | int | bool
 
@@ -193,10 +190,8 @@ class Settings(NamedTuple):
         """For how many seconds a server may say what is no longer true (measured: up to syncLimit + 2 ticks)."""
         return (self.zookeeper.sync_limit + 2) * self.zookeeper.tick_time / 1000
 
-    def limits(self) -> "Limits":
+    def limits(self) -> Limits:
         """What the policy weighs."""
-        from zkboot.model import Limits
-
         return Limits(
             max_voters=self.ensemble.max_voters,
             id_offset=self.ensemble.id_offset,

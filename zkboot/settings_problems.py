@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zkboot.settings_keys import EXTRA, HIGHEST_ID, KEYS, SECTIONS, Backup, Key, Node, Settings, Zookeeper
+from zkboot.model import HIGHEST_ID
+from zkboot.settings_keys import EXTRA, KEYS, SECTIONS, Backup, Key, Node, Settings, Zookeeper
 
 # The keys of zoo.cfg that zkboot writes itself, and the setting behind each ("" where there is none: zkboot's rules rest on it).
 WRITTEN: Mapping[str, str] = {

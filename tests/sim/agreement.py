@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 from tests.integration.servers import IDENTITY, PASSWORD
 from tests.sim.members import Player
 from zkboot.errors import Stale, UnknownFact
-from zkboot.model import Change, Configuration, Mode, Role
+from zkboot.model import SERVING, Change, Configuration, Mode, Role
 
 MARGIN = 65_536
-SERVING = (Mode.LEADER, Mode.FOLLOWER, Mode.OBSERVER)
 Facts = list[Any]
 
 

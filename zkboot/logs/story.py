@@ -6,12 +6,12 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from zkboot.aws.logs import LogGroup, Told
 from zkboot.errors import SettingsError, UsageError
 from zkboot.logs.journal import METRICS
+from zkboot.say import of_instant
 from zkboot.settings import DEFAULT_PATH, load
 from zkboot.settings_keys import NAME, Aws, Settings
 
@@ -54,10 +54,9 @@ def instant_of(text: str, now: float) -> int:
     if found := re.fullmatch(r"(\d+)([smhd])", text):
         return int((now - int(found[1]) * SECONDS[found[2]]) * 1000)
     try:
-        instant = datetime.fromisoformat(text)
+        return int(of_instant(text) * 1000)
     except ValueError:
         raise UsageError(f"{text}: write how long ago, such as 90s, 30m, 2h or 3d, or an instant, 2026-11-22T07:16:02Z") from None
-    return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def tell(asked: Asked) -> Iterator[Told]:
