@@ -33,7 +33,6 @@ locals {
   endpoint_services = var.vpc_endpoints == null ? [] : concat(
     ["autoscaling", "ec2", "logs", "ssm"],
     var.session_manager ? ["ssmmessages"] : [],
-    var.kms_key_arn == null ? [] : ["kms"],
   )
 }
 

@@ -124,7 +124,7 @@ run "with_everything_asked_for" {
   }
 
   assert {
-    condition     = toset(keys(aws_vpc_endpoint.interface)) == toset(["autoscaling", "ec2", "kms", "logs", "ssm", "ssmmessages"]) && length(aws_vpc_endpoint.s3) == 1 && length(aws_security_group.endpoints) == 1 && length(aws_vpc_security_group_ingress_rule.endpoints) == 1
+    condition     = toset(keys(aws_vpc_endpoint.interface)) == toset(["autoscaling", "ec2", "logs", "ssm", "ssmmessages"]) && length(aws_vpc_endpoint.s3) == 1 && length(aws_security_group.endpoints) == 1 && length(aws_vpc_security_group_ingress_rule.endpoints) == 1
     error_message = "an endpoint for each service that a node calls"
   }
 
@@ -134,7 +134,7 @@ run "with_everything_asked_for" {
   }
 
   assert {
-    condition     = keys(aws_iam_role_policy.node) == ["key", "node", "session-manager"] && aws_iam_role.node[0].permissions_boundary == "arn:aws:iam::123456789012:policy/limits"
+    condition     = keys(aws_iam_role_policy.node) == ["node", "session-manager"] && strcontains(aws_iam_role_policy.node["node"].policy, "\"BucketKey\"") && aws_iam_role.node[0].permissions_boundary == "arn:aws:iam::123456789012:policy/limits"
     error_message = "the role may use the key and take part in sessions, within its boundary"
   }
 
