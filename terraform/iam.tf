@@ -10,7 +10,12 @@ locals {
 
   backup_prefix       = coalesce(try(var.settings.backup.prefix, null), "backups/${var.cluster}/")
   more_backup_buckets = distinct(compact([try(var.settings.backup.bucket, ""), try(var.settings.backup.copy_bucket, "")]))
-  role_name           = local.own_role ? aws_iam_role.node[0].name : var.role.name
+  # A policy names keys by their ARN alone: an id or an alias in the settings is for who lets the role in by the key's own policy.
+  more_backup_keys = [
+    for key in distinct(compact([try(var.settings.backup.kms_key, ""), try(var.settings.backup.copy_kms_key, "")])) :
+    key if startswith(key, "arn:")
+  ]
+  role_name = local.own_role ? aws_iam_role.node[0].name : var.role.name
 
   # What the options add to the template's statements. They are of the same policy, as no policy may come and go with what an
   # apply has yet to learn: the ARN of a key, or the name of a bucket, that the same apply makes.
@@ -21,6 +26,14 @@ locals {
       Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
       Resource  = arn
       Condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.${data.aws_partition.current.dns_suffix}" } }
+    }],
+    # Keys of backups, of another region where the copies are.
+    length(local.more_backup_keys) == 0 ? [] : [{
+      Sid       = "BackupKeys"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource  = local.more_backup_keys
+      Condition = { StringLike = { "kms:ViaService" = "s3.*.${data.aws_partition.current.dns_suffix}" } }
     }],
     # Buckets of backups beside the module's own: another one in its place, and the second one. Where it is another account's, that
     # bucket's policy has to let the role in too, or settings.backup.copy_profile names credentials that are.
