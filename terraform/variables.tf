@@ -311,7 +311,7 @@ variable "termination_timeout" {
 }
 
 variable "instance_refresh" {
-  description = "What a changed image, type or setting does to the instances that run: replaced one after the other, each only once its successor serves, with a pause of `checkpoint_delay` seconds at each of `checkpoint_percentages`. null replaces none: the change counts for the next launch."
+  description = "What a changed image, type or setting does to the instances that run: replaced one after the other, each only once its successor serves, with a pause of `checkpoint_delay` seconds at each of `checkpoint_percentages`, of which a last one below 100 leaves the rest as they are. null replaces none: the change counts for the next launch."
   type = object({
     checkpoint_percentages = optional(list(number), [20, 50, 100])
     checkpoint_delay       = optional(number, 300)
@@ -372,7 +372,7 @@ variable "kms_key_arn" {
 }
 
 variable "role" {
-  description = "The instances' role. A `name` takes a role of yours, to which you attach the policies of the output `node_policies`; otherwise one is made, with this `permissions_boundary`."
+  description = "The instances' role. A `name`, known when Terraform plans (not one of a `name_prefix`), takes a role of yours, to which you attach the policies of the output `node_policies`; otherwise one is made, with this `permissions_boundary`."
   type = object({
     name                 = optional(string)
     permissions_boundary = optional(string)

@@ -99,8 +99,8 @@ WRONG = {
     ),
     "reserved-prefix": Wrong(
         'settings = { backup = { prefix = "control/orders/" } }',
-        'settings.backup.prefix is "control/orders/": it must begin with backups/, go on, and end with a slash, such as '
-        "backups/orders/.",
+        'settings.backup.prefix is "control/orders/": it must begin with backups/, go on with letters, '
+        "digits and . _ / - only, and end with a slash, such as backups/orders/.",
     ),
     "more-than-gp3-has": Wrong(
         "data_volume = { size = 20, iops = 16000, throughput = 1000 }",
