@@ -73,11 +73,14 @@ class Clients:
         self._lock = threading.Lock()  # a session is not safe between threads; a client is
 
     def client(self, service: str) -> Any:
-        """Raises UnknownFact when the region is the metadata service's to tell and it does not answer."""
+        """Raises UnknownFact when the region is the metadata service's to tell and it does not answer, NoCredentialsError while
+        there are none: a new instance may be asked before its role has come to the metadata service."""
         with self._lock:
             if service not in self._made:
                 if self._session is None:
                     self._session = _session(self._aws, self._profile, self._credentials)
+                if self._session.get_credentials() is None:  # a client that was made without would never look again
+                    raise NoCredentialsError
                 self._made[service] = self._session.client(
                     service, endpoint_url=self._aws.endpoint_url or None, config=self._config
                 )
