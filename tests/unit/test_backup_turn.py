@@ -74,6 +74,11 @@ def test_the_newest_is_the_last_by_name_and_others_are_asked_for_by_name() -> No
         found.named("x")
 
 
+def test_what_no_clock_ever_shows_is_no_name() -> None:
+    found = listed(0.0, f"{NAME}.manifest.json", "20261322T104700Z.manifest.json", "20260230T000000Z.manifest.json")
+    assert [entry.began for entry in found.entries] == [BEGAN]
+
+
 def test_a_backup_found_damaged_is_not_the_newest_any_more() -> None:
     later = name_of(BEGAN + DAY)
     names = f"{NAME}.manifest.json", f"{later}.manifest.json", f"{later}.verified.json", f"{later}.damaged.json"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from zkboot.backup import manifest as manifests
-from zkboot.backup.manifest import ARCHIVE, CURRENT, DAMAGED, DRILLED, MANIFEST, NAME, VERIFIED, Manifest
+from zkboot.backup.manifest import ARCHIVE, CURRENT, DAMAGED, DRILLED, MANIFEST, VERIFIED, Manifest
 from zkboot.backup.store import Listing, Store
 from zkboot.errors import Damaged, UsageError
 
@@ -61,7 +61,7 @@ def of_listing(listing: Listing, prefix: str) -> Catalogue:
     """What has a manifest, with its marks."""
     modified = {key.removeprefix(prefix): instant for key, instant in listing.objects.items()}
     names = sorted(key.removesuffix(MANIFEST) for key in modified if key.endswith(MANIFEST))
-    return Catalogue(tuple(_entry(name, modified) for name in names if NAME.fullmatch(name)), listing.date)
+    return Catalogue(tuple(_entry(name, modified) for name in names if manifests.is_name(name)), listing.date)
 
 
 def _entry(name: str, modified: Mapping[str, float]) -> Entry:
