@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,10 +16,11 @@ from tests.integration.aws import Node, node, node_of
 from tests.integration.servers import SMALL_JVM, Machine, machines, wait_for
 from tests.lab import faults
 from zkboot import backups, cli, steps
+from zkboot.backup import making, seen, turn
 from zkboot.backup import manifest as manifests
-from zkboot.backup import turn
 from zkboot.backup.lease import Held
 from zkboot.backup.manifest import name_of
+from zkboot.backup.survey import Source, Survey
 from zkboot.errors import Damaged, UnknownFact
 from zkboot.model import Configuration, Identity, Mode
 from zkboot.zookeeper.disk import NodeDisk
@@ -383,6 +385,49 @@ def test_the_first_backup_of_a_generation_is_due_at_once(place: Place, ensemble:
     assert place.said[-1].startswith("verified ") and place.newest().generation == older.generation
     place.scheduled()
     assert place.said[-1] == "no backup is due: the next one in 24 h"
+
+
+def test_what_another_cluster_keeps_under_the_prefix_is_no_backup_of_this_one(place: Place, ensemble: list[Machine]) -> None:
+    """Its name was used before, or two share a prefix: neither may go without for that."""
+    write(ensemble[0])
+    place.scheduled()
+    own = place.newest()
+
+    def as_anothers(name: str) -> None:
+        body = manifests.to_json(own._replace(cluster_id="another", name=name))
+        for ending in (".tar.gz", ".verified.json"):
+            place.put(name + ending, place.get(own.name + ending))
+        place.put(name + ".manifest.json", body)
+
+    as_anothers(name_of(manifests.instant_of(own.name) + 1))
+    place.said.clear()
+    place.scheduled()
+    assert place.said == ["no backup is due: the next one in 24 h"]
+    known = seen.read(place.settings.node.state_dir)
+    assert known and known.name == own.name
+    place.remove(*(own.name + ending for ending in (".tar.gz", ".manifest.json", ".verified.json")))
+    place.scheduled()
+    assert place.said[-1].startswith("verified ") and place.newest().cluster_id == own.cluster_id
+    known = seen.read(place.settings.node.state_dir)
+    assert known and known.name == place.newest().name
+
+
+def test_the_time_that_it_took_begins_with_its_name(
+    place: Place, ensemble: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written while the files were looked through may be in it: it was not whole before that."""
+    passed = [0.0]
+    survey = making.survey
+
+    def slow(source: Source, wanted: int) -> contextlib.AbstractContextManager[Survey]:
+        passed[0] += 1000
+        return survey(source, wanted)
+
+    monkeypatch.setattr(making, "time", SimpleNamespace(monotonic=lambda: passed[0]))
+    monkeypatch.setattr(making, "survey", slow)
+    write(ensemble[0])
+    place.typed()
+    assert place.newest().seconds >= 1000
 
 
 def test_without_a_quorum_a_person_still_gets_one(place: Place, ensemble: list[Machine]) -> None:

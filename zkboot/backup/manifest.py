@@ -59,7 +59,7 @@ class Manifest(NamedTuple):
     epoch: int  # the server's current epoch
     first: int  # zxid of the snapshot
     last: int  # zxid
-    seconds: float  # that making it took
+    seconds: float  # that making it took, from its name on: nothing later is in it
     size: int  # of the archive, in bytes
     sha256: str  # of the archive
     pieces: tuple[str, ...]  # the SHA-256 of each PIECE bytes of the archive
@@ -92,6 +92,11 @@ def is_name(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_archive(text: str) -> bool:
+    """Whether this, behind the prefix, can be an archive's key."""
+    return text.endswith(ARCHIVE) and is_name(text.removesuffix(ARCHIVE))
 
 
 def is_path(path: str) -> bool:
