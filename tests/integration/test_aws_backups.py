@@ -131,7 +131,7 @@ def test_a_profile_and_an_endpoint_for_backups_alone(found: Node, tmp_path: Path
     store = backups(found, profile="vault", endpoint=found.settings.aws.endpoint_url)
     store.upload("elsewhere/x", 1).complete()  # which the instance role may not
     assert b"".join(store.read("elsewhere/x")) == b"" and found.calls("s3:PutObject") == before
-    with pytest.raises(UnknownFact, match="The config profile \\(none\\) could not be found"):
+    with pytest.raises(UnknownFact, match="profile \\(none\\) could not be found; write it into /etc/zkboot/cred"):
         backups(found, profile="none").list(PREFIX)
 
 
@@ -166,3 +166,17 @@ def test_another_server_is_sent_the_oldest_checksum_which_a_locked_bucket_takes_
         assert b"".join(store.read(KEY)) == body and store.get(f"{PREFIX}mark") == b"{}"
         assert store.list(PREFIX).objects and not store.abort_unfinished(PREFIX)
         store.delete(KEY)
+
+
+def in_an_archive_class(fault: faults.Fault, call: Call, carry_out: Any) -> faults.Answer:
+    return faults.error_answer(call, "InvalidObjectState", "The operation is not valid for the object's storage class")
+
+
+def test_an_archive_that_a_rule_has_moved_to_glacier_is_no_lack_of_permission(found: Node) -> None:
+    store = backups(found)
+    store.put(KEY, b"")
+    with (
+        found.fault(in_an_archive_class, "s3:GetObject"),
+        pytest.raises(UnknownFact, match="aws s3api restore-object"),
+    ):
+        b"".join(store.read(KEY))
