@@ -1,7 +1,6 @@
 """A hot backup of real servers, and what is read back of it."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import threading
@@ -14,7 +13,7 @@ import pytest
 from tests.backup.ensemble import Place, client, held, prove
 from tests.integration.aws import Node, node, node_of
 from tests.integration.servers import SMALL_JVM, Machine, machines, wait_for
-from tests.lab import faults
+from tests.lab import faults, processes
 from zkboot import backups, cli, steps
 from zkboot.backup import making, seen, turn
 from zkboot.backup import manifest as manifests
@@ -156,8 +155,7 @@ def test_the_server_truncates_in_the_middle(aws: Node, tmp_path: Path, hook: Non
         with client(one, 900) as zk:
             wait_for("the others to have it all", lambda: len({held(machine.data).zxid for machine in three}) == 1)
             common = held(one.data).zxid
-            for other in others:
-                os.kill(int((other.root / "run/zookeeper.pid").read_text().split()[0]), signal.SIGSTOP)
+            processes.freeze([int((other.root / "run/zookeeper.pid").read_text().split()[0]) for other in others])
             zk.create_async("/never-seen", b"x" * 1000)
             wait_for("the leader to have logged it", lambda: held(one.data).zxid > common)
             for machine in three:
@@ -170,6 +168,7 @@ def test_the_server_truncates_in_the_middle(aws: Node, tmp_path: Path, hook: Non
             one.start()
             one.wait_for(Mode.FOLLOWER)
             write(others[0], 1)
+            wait_for("it to have that too", lambda: held(one.data).zxid >> 32 > common >> 32)
 
         once = iter([go_on])
 
