@@ -45,6 +45,14 @@ def test_several_parts_arrive_as_they_were_sent(found: Node) -> None:
     assert parts == [PART, PART, 12_345], "there are servers that want all parts but the last to be of one size"
 
 
+def test_the_parts_of_any_size_are_few_enough_and_none_is_too_small(found: Node) -> None:
+    store = backups(found)
+    for size in (0, 9000 * PART, 9000 * PART + 1, 100 << 30, 5 << 40):
+        upload = store.upload(KEY, size)
+        assert upload._part >= 5 << 20 and -(-size // upload._part) <= 9000
+        upload.abort()
+
+
 def test_nothing_at_all_is_an_object_too(found: Node) -> None:
     store = backups(found)
     store.upload(KEY, 0).complete()
