@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.lab import processes
 from tests.lab.group import Group
 from tests.lab.ledger import Ledger
 from tests.lab.machines import Machine
@@ -28,6 +29,11 @@ class Order(NamedTuple):
         return f"{self.when}:{self.step}:{self.how}"
 
 
+def turns(machine: Machine) -> set[int]:
+    """The processes of its recovery's turn, while one goes on."""
+    return {pid for pid in machine.zkboot_pids() if "recover" in processes.command_line(pid)}
+
+
 def shared_file(region: Region) -> Path:
     """A new one, for the orders that are carried out."""
     return region.path / f"steps-{time.time_ns():x}"
@@ -48,10 +54,11 @@ class Scene:
     # Orders
 
     def arm(self, *machines: Machine) -> None:
-        """The first of these that comes to an order's step meets it."""
+        """The first of these that comes to an order's step meets it; a turn that began before, and knows nothing, ends first."""
         for machine in machines:
-            machine.set_environment(ZKBOOT_LAB_STEPS_SHARED=str(self._done))
-            machine.stop_at_step(*map(str, self.orders))
+            machine.stop_at_step(*map(str, self.orders), shared=self._done)
+        before = {turn for machine in machines for turn in turns(machine)}
+        self.until(lambda: not any(before & turns(m) for m in machines), "the turns that began before have ended")
 
     def arm_next(self, count: int = 9) -> None:
         """So do the machines that are launched from now on."""

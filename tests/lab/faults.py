@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 
 from tests.lab.iam import Call
 
-EC2 = "http://ec2.amazonaws.com/doc/2013-10-15/"  # the namespace of its answers
 Environ = Mapping[str, Any]
 
 
@@ -138,11 +137,11 @@ def leaving_out(instance_id: str) -> "Effect":
     def effect(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answer:
         answer = carry_out()
         tree = ElementTree.fromstring(answer.body)
-        for reservations in tree.iter(f"{{{EC2}}}reservationSet"):
+        for reservations in tree.iter("{*}reservationSet"):
             for one in list(reservations):
-                if instance_id in [name.text for name in one.iter(f"{{{EC2}}}instanceId")]:
+                if instance_id in [name.text for name in one.iter("{*}instanceId")]:
                     reservations.remove(one)
-        body = ElementTree.tostring(tree, default_namespace=EC2)
+        body = ElementTree.tostring(tree, default_namespace=tree.tag[1:].partition("}")[0])
         headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
         return Answer(answer.status, headers, body)
 

@@ -243,10 +243,12 @@ class Machine:
         """zkboot's wall clock is off by this from its next start on (the server's and AWS's are not)."""
         self.set_environment(ZKBOOT_LAB_CLOCK_OFFSET=str(seconds))
 
-    def stop_at_step(self, *orders: str) -> None:
-        """`before:NAME:kill` and the like (tests/lab/node.py), each once, for the zkboots that start from now on."""
+    def stop_at_step(self, *orders: str, shared: Path | None = None) -> None:
+        """`before:NAME:kill` and the like (tests/lab/node.py), each once, for the zkboots that start from now on: once for all
+        machines with the same `shared` file."""
         (self.root / "step-done").unlink(missing_ok=True)
-        self.set_environment(ZKBOOT_LAB_STEP=",".join(orders))  # "" also ends what it had from its launch
+        # "" also ends what it had from its launch.
+        self.set_environment(ZKBOOT_LAB_STEP=",".join(orders), ZKBOOT_LAB_STEPS_SHARED=str(shared or ""))
 
     @property
     def stopped_at_step(self) -> bool:

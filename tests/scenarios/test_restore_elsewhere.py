@@ -101,8 +101,9 @@ def test_all_is_gone_but_the_backups_and_the_parameter(region: Region) -> None:
     before = record(zk)
     first, second, third = zk.living
     serving = "an ensemble serves, whose members write it again"
-    for machine in (first, second):
-        machine.freeze_zkboot()  # else one of them writes the record again at once
+    for machine in zk.living:  # else one of them writes the record again at once
+        machine.freeze_zkboot()
+        machine.kill_zkboot()
     delete_record(zk)
     refused = third.zkboot("restore", *CONFIRM)
     assert refused.returncode == 1 and serving in refused.stdout and "nothing was done" in refused.stdout, refused.stdout
@@ -136,7 +137,7 @@ def test_of_two_that_begin_at_once_one_wins_and_the_other_says_so(region: Region
     lost(zk)
     there = elsewhere(region)
     two = there.living[:2]
-    typed = [standing(there, machine, "before:begin:pause") for machine in two]
+    typed = [standing(there, machine, "before:report joining:pause") for machine in two]
     for machine in two:
         machine.set_environment(ZKBOOT_LAB_STEP=None)
 
