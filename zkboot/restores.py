@@ -74,6 +74,8 @@ def choose(world: World, store: Store, settings: Settings, asked: Asked, tell: T
     by = os.uname().nodename
     listed = catalogue.read(store, settings.backup.prefix)
     entry, manifest = pick(store, settings, listed, asked, by)
+    if asked.name is None and (newer := passed_over(listed, entry, asked.before)):
+        tell(f"passed over, as found damaged: {', '.join(newer)}")
     found = records.read(world.store, settings.cluster)
     own = found[0].cluster_id if found else world.store.secret(settings.aws.witness)
     if manifest.cluster_id != own and not asked.adopt:
@@ -108,6 +110,12 @@ def pick(store: Store, settings: Settings, listed: Catalogue, asked: Asked, by: 
         if asked.before is None or entry.began + manifest.seconds <= asked.before:
             return entry, manifest
     raise Refused(f"there is no backup under {where}{' from before then' if asked.before else ''}; zkboot backups lists them")
+
+
+def passed_over(listed: Catalogue, chosen: Entry, before: float | None) -> list[str]:
+    """The damaged ones that would have been taken otherwise, the newest first."""
+    wanted = (e for e in reversed(listed.entries) if before is None or e.began <= before)
+    return [e.name for e in wanted if e.name > chosen.name and e.damaged is not None]
 
 
 def restore(world: World, settings: Settings, say: Say, chosen: Chosen, live: bool) -> int:

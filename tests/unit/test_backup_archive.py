@@ -346,6 +346,8 @@ def test_a_manifest_that_cannot_be_read_is_named(whole: tuple[Manifest, bytes]) 
     good = manifests.to_json(whole[0])
     with pytest.raises(Damaged, match=f"{key}: not JSON"):
         manifests.of_json(good[:-5], key)
+    with pytest.raises(Damaged, match=f"{key}: not JSON"):
+        manifests.of_json(b"[" * 100_000, key)
     with pytest.raises(NewerSchema, match="has schema 2, newer"):
         manifests.of_json(good.replace(b'"schema": 1', b'"schema": 2'), key)
     with pytest.raises(Damaged, match="the manifest of another backup"):
@@ -353,6 +355,21 @@ def test_a_manifest_that_cannot_be_read_is_named(whole: tuple[Manifest, bytes]) 
     for old, new in ((b"version-2/log.1", b"../../x/log.1"), (b'"0xb"', b'"b"'), (b'"generation": 1', b'"generation": -1')):
         with pytest.raises(Damaged, match="not a manifest of schema 1"):
             manifests.of_json(good.replace(old, new), key)
+
+
+def test_files_that_come_twice_or_out_of_order_are_no_manifest(whole: tuple[Manifest, bytes]) -> None:
+    """A log once more would be written behind itself: no server reads that, though each of the two is whole."""
+    key, good = f"backups/a/{NAME}.manifest.json", whole[0]
+    snapshot, first, second = good.files
+    again = first._replace(path="version-2/log.01")
+    for files in (
+        (snapshot, first, first, second),
+        (snapshot, first, again, second),
+        (snapshot, second, first),
+        (first, snapshot),
+    ):
+        with pytest.raises(Damaged, match="not a manifest of schema 1: files cannot be so"):
+            manifests.of_json(manifests.to_json(good._replace(files=files)), key)
 
 
 def test_names_are_times() -> None:

@@ -26,6 +26,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
+    ProfileNotFound,
 )
 from botocore.parsers import ResponseParserError
 
@@ -168,6 +169,8 @@ def _refusal(error: ClientError) -> str:
 
 def _after_refusal(error: ClientError, action: str) -> str:
     code, status = code_of(error), status_of(error)
+    if code == "InvalidObjectState":
+        return "a rule of the bucket has moved it to an archive: bring it back (aws s3api restore-object), and end that rule"
     if code in DENIED or (status == 403 and code not in NOT_BELIEVED):
         return f"the instance role needs {action} there{HINTS.get(action, '')}"
     if code in NOT_BELIEVED:
@@ -177,7 +180,7 @@ def _after_refusal(error: ClientError, action: str) -> str:
     if status >= 500:
         return "AWS is at fault; it is asked again"
     if code == "NoSuchBucket":
-        return "create the bucket, or correct aws.bucket"
+        return "create the bucket, or correct aws.bucket (of backups: backup.bucket, backup.copy_bucket)"
     if code == "ResourceNotFoundException":
         return "create the log group, or correct its name (aws.log_group; of zkboot logs: --cluster, --region, --log-group)"
     return "AWS cannot carry the call out; it is asked again"
@@ -197,6 +200,8 @@ def _failure(error: BotoCoreError) -> str:
 
 
 def _after_failure(error: BotoCoreError) -> str:
+    if isinstance(error, ProfileNotFound):
+        return "write it into /etc/zkboot/credentials, or correct its name in the settings (elsewhere: AWS_PROFILE)"
     if isinstance(error, WITHOUT_CREDENTIALS):
         return "give the instance a profile with the instance role, and check aws.metadata_endpoint (elsewhere: set AWS_PROFILE)"
     if isinstance(error, (ConnectionError, HTTPClientError)):
