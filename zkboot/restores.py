@@ -13,6 +13,7 @@ from zkboot.backup import catalogue
 from zkboot.backup.catalogue import Catalogue, Entry
 from zkboot.backup.manifest import Manifest
 from zkboot.backup.restore import expect_room
+from zkboot.backup.sequence import expect_buffer
 from zkboot.backup.sizes import mib, span
 from zkboot.backup.store import Store
 from zkboot.backup.verify import Tell, load, verify
@@ -69,7 +70,7 @@ def instant_of(text: str | None) -> float | None:
 def choose(world: World, store: Store, settings: Settings, asked: Asked, tell: Tell) -> Chosen:
     """The backup that is meant, verified now if it never was, and fit for this cluster and this node's disks.
 
-    Raises Refused, UsageError, NoRoom, Damaged, UnknownFact; nothing was changed.
+    Raises Refused, UsageError, Unfit, NoRoom, Damaged, UnknownFact; nothing was changed.
     """
     by = os.uname().nodename
     listed = catalogue.read(store, settings.backup.prefix)
@@ -80,6 +81,7 @@ def choose(world: World, store: Store, settings: Settings, asked: Asked, tell: T
     own = found[0].cluster_id if found else world.store.secret(settings.aws.witness)
     if manifest.cluster_id != own and not asked.adopt:
         raise Refused(foreign(manifest, settings.cluster, own))
+    expect_buffer(manifest, settings)
     expect_room(manifest, settings)
     if entry.verified is None:
         tell(f"backup {manifest.name} was {'found damaged' if entry.damaged else 'never verified'}: it is verified now")

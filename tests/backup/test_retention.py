@@ -54,7 +54,16 @@ class Shelf:
             "instance_id": "i-1",
             "mode": "hot",
         }
-        more = {"had_quorum": True, "epoch": 1, "seconds": 1.0, "zkboot": "1", "zookeeper": "3.9.5", "first": 1, "last": 2}
+        more = {
+            "had_quorum": True,
+            "epoch": 1,
+            "seconds": 1.0,
+            "zkboot": "1",
+            "zookeeper": "3.9.5",
+            "first": 1,
+            "last": 2,
+            "largest": 2 << 20,
+        }
         files = (File("version-2/snapshot.1", 1, "0" * 64),)
         made = Manifest(name=name, **about, **more, size=0, sha256="0" * 64, pieces=(), files=files)  # type: ignore[arg-type]
         self.put(name + ARCHIVE, b"")

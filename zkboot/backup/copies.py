@@ -11,7 +11,6 @@ from zkboot.backup import archive, catalogue, progress
 from zkboot.backup import manifest as manifests
 from zkboot.backup.catalogue import Catalogue, Entry
 from zkboot.backup.manifest import ARCHIVE, MANIFEST, Manifest
-from zkboot.backup.sequence import largest
 from zkboot.backup.store import Store
 from zkboot.backup.verify import Tell, figures, load, mark_damaged, verify
 from zkboot.errors import Damaged, UnknownFact
@@ -62,7 +61,7 @@ def copy(first: Store, second: Store, settings: Settings, manifest: Manifest, co
 
     try:
         with progress.shown(f"copying {manifest.name} to {settings.backup.copy_bucket}", manifest.bytes) as moved:
-            archive.check(manifest, passed_on(), largest(settings), lambda path, data: moved(len(data)))
+            archive.check(manifest, passed_on(), lambda path, data: moved(len(data)))
         confirm()
         upload.complete()
     except BaseException:

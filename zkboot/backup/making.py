@@ -145,6 +145,7 @@ def copy(store: Store, settings: Settings, node: Node, found: Survey, begun: Beg
         mode=settings.backup.mode,
         had_quorum=node.quorum is not None,
         epoch=epoch(settings, written.last),
+        largest=largest(settings),
         seconds=round(time.monotonic() - begun.monotonic, 3),
         zkboot=__version__,
         zookeeper=zookeeper_version(settings),

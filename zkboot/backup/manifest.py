@@ -61,6 +61,7 @@ class Manifest(NamedTuple):
     last: int  # zxid
     seconds: float  # that making it took, from its name on: nothing later is in it
     size: int  # of the archive, in bytes
+    largest: int  # bytes: the longest payload of a record that its servers took
     sha256: str  # of the archive
     pieces: tuple[str, ...]  # the SHA-256 of each PIECE bytes of the archive
     files: tuple[File, ...]  # in the archive's order: the snapshot, then the logs
@@ -150,7 +151,7 @@ def _manifest(fields: Mapping[str, Any]) -> Manifest:
     instant_of(found.name)
     for field in ("name", "cluster", "cluster_id", "instance_id", "mode", "zkboot", "zookeeper"):
         _expect(isinstance(getattr(found, field), str), field)
-    for field in ("generation", "server_id", "epoch", "size"):
+    for field in ("generation", "server_id", "epoch", "largest", "size"):
         _expect(_is_count(getattr(found, field)), field)
     _expect(isinstance(found.had_quorum, bool), "had_quorum")
     _expect(isinstance(found.seconds, (int, float)) and found.seconds >= 0, "seconds")
