@@ -32,7 +32,7 @@ locals {
       }
     },
     # Who switches backups off wants none of them fresh.
-    try(var.settings.backup.interval == 0, false) ? {} : {
+    local.backup_interval == 0 ? {} : {
       no-fresh-backup = {
         metric     = "BackupAge"
         statistic  = "Minimum"
@@ -42,8 +42,8 @@ locals {
         meaning    = "The last verified backup is older than ${var.alarms.backup_age} s. Look at `zkboot backups` on a member."
       }
     },
-    # One or two servers bear no loss at all.
-    local.size < 3 ? {} : {
+    # One or two voters bear no loss at all.
+    local.voters < 3 ? {} : {
       no-tolerance = {
         metric     = "Tolerance"
         statistic  = "Maximum"

@@ -62,6 +62,12 @@ data "aws_ami" "this" {
 }
 
 locals {
+  # In GiB; 0 where AWS does not say.
+  image_size = max(0, [
+    for device in data.aws_ami.this.block_device_mappings : try(tonumber(device.ebs["volume_size"]), 0)
+    if device.device_name == data.aws_ami.this.root_device_name
+  ]...)
+
   volume_mount  = "/var/lib/zookeeper"
   volume_device = "/dev/sdf"
 
@@ -140,6 +146,12 @@ resource "aws_launch_template" "this" {
     precondition {
       condition     = length(local.user_data) < 16384
       error_message = "The user data are ${length(local.user_data)} bytes, EC2 takes 16384: shorten settings (zookeeper.extra, zookeeper.jvm_flags)."
+    }
+
+    # EC2 says so only when an instance is launched.
+    precondition {
+      condition     = local.image_size <= var.root_volume.size
+      error_message = "The image ${data.aws_ami.this.id} has a root volume of ${local.image_size} GiB and root_volume.size is ${var.root_volume.size}: no instance would launch. Raise root_volume.size to ${local.image_size} or more, or name a smaller image."
     }
   }
 }

@@ -43,6 +43,12 @@ locals {
   # Seconds that a boot may take.
   bootstrap_timeout = coalesce(try(var.settings.timing.bootstrap_timeout, null), local.known_settings["timing.bootstrap_timeout"].default)
 
+  # Seconds from one backup to the next; 0 is never.
+  backup_interval = coalesce(try(var.settings.backup.interval, null), local.known_settings["backup.interval"].default)
+
   # How many there are to be as far as Terraform knows: the group belongs to whoever scales it.
   size = coalesce(var.desired_capacity, var.initial_size)
+
+  # How many of them vote at most.
+  voters = min(local.size, coalesce(try(var.settings.ensemble.max_voters, null), local.known_settings["ensemble.max_voters"].default))
 }

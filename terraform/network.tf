@@ -29,11 +29,13 @@ locals {
   own_security_group = length(var.security_group_ids) == 0
   security_group_ids = local.own_security_group ? aws_security_group.members[*].id : var.security_group_ids
 
+  # An interface endpoint takes one subnet a zone.
+  endpoint_subnets = [for ids in values({ for subnet in data.aws_subnet.given : subnet.availability_zone => subnet.id... }) : ids[0]]
+
   # The resolver, the time service and the instance metadata are not subject to security groups.
   endpoint_services = var.vpc_endpoints == null ? [] : concat(
     ["autoscaling", "ec2", "logs", "ssm"],
     var.session_manager ? ["ssmmessages"] : [],
-    var.kms_key_arn == null ? [] : ["kms"],
   )
 }
 
@@ -136,13 +138,26 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   tags                         = local.tags
 }
 
+resource "aws_vpc_security_group_ingress_rule" "endpoint_ranges" {
+  for_each = toset(try(var.vpc_endpoints.cidrs, []))
+
+  security_group_id = aws_security_group.endpoints[0].id
+  cidr_ipv4         = strcontains(each.value, ":") ? null : each.value
+  cidr_ipv6         = strcontains(each.value, ":") ? each.value : null
+  description       = "HTTPS from others in the VPC"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  tags              = local.tags
+}
+
 resource "aws_vpc_endpoint" "interface" {
   for_each = toset(local.endpoint_services)
 
   vpc_id              = local.vpc_ids[0]
   service_name        = "com.amazonaws.${local.region}.${each.value}"
   vpc_endpoint_type   = "Interface"
-  subnet_ids          = var.subnet_ids
+  subnet_ids          = local.endpoint_subnets
   security_group_ids  = aws_security_group.endpoints[*].id
   private_dns_enabled = true
   tags                = merge(local.tags, { Name = "${local.name}-${each.value}" })

@@ -46,7 +46,7 @@ variable "clients" {
 }
 
 variable "security_group_ids" {
-  description = "Security groups of your own for the instances, instead of the one that is made here: `clients` and `egress_cidrs` then do nothing. They must let the members reach each other on the client, quorum and election ports, and AWS on 443."
+  description = "Security groups of your own for the instances, instead of the one that is made here: `clients` and `egress_cidrs` then do nothing. They must let the members reach each other on the client, quorum and election ports, and AWS on 443. Other groups than those of the instances that run part the old members from the new: let the two reach each other first."
   type        = list(string)
   default     = []
 }
@@ -63,15 +63,21 @@ variable "egress_cidrs" {
 }
 
 variable "vpc_endpoints" {
-  description = "VPC endpoints for subnets without a way to the internet: a gateway for S3 in these route tables, and interfaces for the other services. Leave it out where the VPC has them."
+  description = "VPC endpoints for subnets without a way to the internet: a gateway for S3 in these route tables, and interfaces for EC2, Auto Scaling, SSM and CloudWatch Logs. The names of these services then lead everyone in the VPC to them, and they let in the members and `cidrs` alone: name the VPC's range where others use it too. Leave it out where the VPC has them."
   type = object({
     route_table_ids = list(string)
+    cidrs           = optional(list(string), [])
   })
   default = null
 
   validation {
     condition     = var.vpc_endpoints == null ? true : length(var.vpc_endpoints.route_table_ids) > 0
     error_message = "vpc_endpoints.route_table_ids must name the route tables of the subnets: S3's gateway endpoint works through them."
+  }
+
+  validation {
+    condition     = alltrue([for cidr in try(var.vpc_endpoints.cidrs, []) : can(cidrhost(cidr, 0))])
+    error_message = "vpc_endpoints.cidrs must hold ranges such as \"10.0.0.0/16\" or \"fd00::/8\": correct ${join(", ", [for cidr in try(var.vpc_endpoints.cidrs, []) : cidr if !can(cidrhost(cidr, 0))])}."
   }
 }
 
@@ -206,13 +212,19 @@ variable "data_volume" {
   default = null
 
   validation {
-    condition     = var.data_volume == null ? true : var.data_volume.size >= 1 && var.data_volume.size <= 16384
-    error_message = "data_volume.size is in GiB, 1 to 16384."
+    condition     = var.data_volume == null ? true : var.data_volume.size >= 1 && var.data_volume.size <= 65536
+    error_message = "data_volume.size is in GiB, 1 to 65536."
   }
 
   validation {
-    condition     = var.data_volume == null ? true : var.data_volume.iops >= 3000 && var.data_volume.iops <= 16000 && var.data_volume.throughput >= 125 && var.data_volume.throughput <= 1000
-    error_message = "data_volume: gp3 has 3000 to 16000 IOPS and a throughput of 125 to 1000 MiB/s."
+    condition     = var.data_volume == null ? true : var.data_volume.iops >= 3000 && var.data_volume.iops <= 80000 && var.data_volume.throughput >= 125 && var.data_volume.throughput <= 2000
+    error_message = "data_volume: gp3 has 3000 to 80000 IOPS and a throughput of 125 to 2000 MiB/s."
+  }
+
+  # EC2 says so only when an instance is launched.
+  validation {
+    condition     = var.data_volume == null ? true : var.data_volume.iops <= max(3000, 500 * var.data_volume.size) && var.data_volume.throughput <= var.data_volume.iops / 4
+    error_message = "data_volume: gp3 has at most 500 IOPS a GiB (3000 at the least) and 0.25 MiB/s a IOPS, so ${try(var.data_volume.size, 0)} GiB have up to ${try(max(3000, 500 * var.data_volume.size), 0)} IOPS, and ${try(var.data_volume.iops, 0)} IOPS a throughput of up to ${try(floor(var.data_volume.iops / 4), 0)} MiB/s, or no instance would launch: raise size or iops, or ask for less."
   }
 }
 
@@ -264,8 +276,8 @@ variable "settings" {
   }
 
   validation {
-    condition     = can(regex("^backups/.+/$", coalesce(try(var.settings.backup.prefix, null), "backups/orders/")))
-    error_message = "settings.backup.prefix is \"${try(var.settings.backup.prefix, "")}\": it must begin with backups/, go on, and end with a slash, such as backups/orders/. The bucket's lifecycle rules reach nothing else, so that they never reach the record under control/."
+    condition     = can(regex("^backups/[A-Za-z0-9._/-]+/$", coalesce(try(var.settings.backup.prefix, null), "backups/orders/")))
+    error_message = "settings.backup.prefix is \"${try(var.settings.backup.prefix, "")}\": it must begin with backups/, go on with letters, digits and . _ / - only, and end with a slash, such as backups/orders/. The bucket's lifecycle rules reach nothing else, so that they never reach the record under control/; and to the node's policy * and ? would be the backups of others."
   }
 }
 
@@ -299,7 +311,7 @@ variable "termination_timeout" {
 }
 
 variable "instance_refresh" {
-  description = "What a changed image, type or setting does to the instances that run: replaced one after the other, each only once its successor serves, with a pause of `checkpoint_delay` seconds at each of `checkpoint_percentages`. null replaces none: the change counts for the next launch."
+  description = "What a changed image, type or setting does to the instances that run: replaced one after the other, each only once its successor serves, with a pause of `checkpoint_delay` seconds at each of `checkpoint_percentages`, of which a last one below 100 leaves the rest as they are. null replaces none: the change counts for the next launch."
   type = object({
     checkpoint_percentages = optional(list(number), [20, 50, 100])
     checkpoint_delay       = optional(number, 300)
@@ -349,7 +361,7 @@ variable "bucket" {
 }
 
 variable "kms_key_arn" {
-  description = "A KMS key of your own for the volumes, the bucket and the log group. Its policy must allow CloudWatch Logs and the Auto Scaling service role to use it. null takes AWS's keys."
+  description = "A KMS key of your own for the volumes, the bucket and the log group. Its policy must leave its use to the account's IAM policies (as the default one does), and allow it to CloudWatch Logs and to the service-linked role of Auto Scaling, without which no instance launches. null takes AWS's keys."
   type        = string
   default     = null
 
@@ -360,7 +372,7 @@ variable "kms_key_arn" {
 }
 
 variable "role" {
-  description = "The instances' role. A `name` takes a role of yours, to which you attach the policies of the output `node_policies`; otherwise one is made, with this `permissions_boundary`."
+  description = "The instances' role. A `name`, known when Terraform plans (not one of a `name_prefix`), takes a role of yours, to which you attach the policies of the output `node_policies`; otherwise one is made, with this `permissions_boundary`."
   type = object({
     name                 = optional(string)
     permissions_boundary = optional(string)
@@ -401,6 +413,11 @@ variable "alarms" {
   validation {
     condition     = var.alarms == null ? true : var.alarms.backup_age >= 60
     error_message = "alarms.backup_age is in seconds, at least 60: 180000 is two days and two hours."
+  }
+
+  validation {
+    condition     = var.alarms == null ? true : var.alarms.backup_age > local.backup_interval
+    error_message = "alarms.backup_age (${try(var.alarms.backup_age, 0)} s) must be longer than settings.backup.interval (${local.backup_interval} s), or no-fresh-backup would ring before each backup: two intervals and two hours leave room for one that fails."
   }
 }
 

@@ -29,7 +29,7 @@ def scheduled(world: World, store: Store, settings: Settings, tell: Tell, second
             seen.forget(settings.node.state_dir)
         tell("no backup: backup.interval is 0, which switches them off")
         return
-    listed = catalogue.read(store, settings.backup.prefix)
+    listed = own(store, settings)
     remember(settings, listed)
     overdue = 0.0 if superseded(store, settings, listed) else turn.due(listed, interval)
     if overdue < 0 and not turn.unverified(listed) and not copy_is_late(listed, second, settings, tell):
@@ -55,7 +55,21 @@ def scheduled(world: World, store: Store, settings: Settings, tell: Tell, second
         attempt("old backups are kept", lambda: delete_old(store, settings, held, tell), tell)
         if second is not None:
             attempt("old copies are kept", lambda: delete_old(second, settings, held, tell), tell)
-    remember(settings, catalogue.read(store, settings.backup.prefix))
+    remember(settings, own(store, settings))
+
+
+def own(store: Store, settings: Settings) -> Catalogue:
+    """The backups, but those that another cluster has written under the prefix since this one's newest (its name was used before,
+    or two share a prefix): they say nothing of when this one's is due, and how old its data are."""
+    listed = catalogue.read(store, settings.backup.prefix)
+    with files.unknown_on_error():
+        generation = Generation.read(settings.node.data_dir)
+    while generation is not None and listed.newest is not None:
+        manifest = load(store, settings, listed.newest.name, os.uname().nodename)
+        if manifest.cluster_id == generation.identity.cluster_id:
+            break
+        listed = listed._replace(entries=listed.entries[: listed.entries.index(listed.newest)])
+    return listed
 
 
 def superseded(store: Store, settings: Settings, listed: Catalogue) -> bool:
@@ -77,7 +91,7 @@ def typed(world: World, store: Store, settings: Settings, tell: Tell, second: St
     with lease.held(world.store, settings.cluster, node.me.instance_id) as (held, _):
         make(world, store, settings, node, held, tell)
         copy_over(store, second, settings, node, held, tell)
-    remember(settings, catalogue.read(store, settings.backup.prefix))
+    remember(settings, own(store, settings))
 
 
 def drill_scheduled(world: World, store: Store, settings: Settings, tell: Tell) -> None:
@@ -90,7 +104,7 @@ def drill_scheduled(world: World, store: Store, settings: Settings, tell: Tell) 
     if not interval:
         tell("no drill: backup.drill_interval is 0, which switches them off")
         return
-    listed = catalogue.read(store, settings.backup.prefix)
+    listed = own(store, settings)
     overdue = turn.drill_due(listed, interval)
     if listed.newest is None or overdue < 0:
         tell(f"no drill is due: the next one in {span(-overdue)}" if listed.newest else "no drill: there is no backup yet")
@@ -105,7 +119,7 @@ def drill_scheduled(world: World, store: Store, settings: Settings, tell: Tell) 
     with lease.held(world.store, settings.cluster, node.me.instance_id):
         manifest = load(store, settings, listed.newest.name, node.me.instance_id)
         drill.drill(store, settings, manifest, node.me.instance_id, tell)
-    remember(settings, catalogue.read(store, settings.backup.prefix))
+    remember(settings, own(store, settings))
 
 
 def pruned(world: World, store: Store, settings: Settings, tell: Tell) -> None:

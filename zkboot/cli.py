@@ -169,7 +169,10 @@ def run(argv: list[str]) -> int:
 
 def guarded(work: Callable[[], int], argv: list[str]) -> int:
     """Carry out, with every ending told in one message on standard error: a signal, an error on purpose, a bug."""
-    before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal's end is none for what nohup has started
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, _end) for number in numbers}
     try:
         return work()
     except Ended as ended:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from zkboot import __version__, older_keys, say
 from zkboot.clock import NodeClock
-from zkboot.errors import DONE, FAILED, SettingsError, UsageError
+from zkboot.errors import DONE, FAILED, Damaged, SettingsError, UsageError
 from zkboot.lock import node_lock
 from zkboot.settings import load, load_with_origins
 from zkboot.settings_keys import EXTRA, KEYS, Settings
@@ -117,7 +117,8 @@ def restore(options: argparse.Namespace) -> int:
         return _replace(options, "restore", "")
     _show_progress(options)
     asked = restores.Asked(options.name, restores.instant_of(options.before), options.adopt_cluster_id)
-    chosen = restores.choose(world(settings), S3Backups(settings), settings, asked, _speaker(options))
+    with _damage_told("nothing was done; zkboot backups lists what else there is"):
+        chosen = restores.choose(world(settings), S3Backups(settings), settings, asked, _speaker(options))
     _confirm(options, settings, chosen.effect)
     return _loop(options, lambda w, s, tell: restores.restore(w, s, tell, chosen, options.replace_live), _patience)
 
@@ -190,12 +191,24 @@ def verify(options: argparse.Namespace) -> int:
     from zkboot.backup import verify
 
     settings = _of_bucket(options, _settings(options))
-    if options.drill:
-        return _drill(options, settings)
-    _show_progress(options)
-    store, by = S3Backups(settings), os.uname().nodename
-    verify.verify(store, settings, verify.chosen(store, settings, options.name, by), by, _speaker(options))
-    return DONE
+    if options.scheduled and not options.drill:
+        raise UsageError("--scheduled is the way of the drills' timer: say --drill too")
+    with _damage_told("it is marked as damaged; zkboot backup makes another one"):
+        if options.drill:
+            return _drill(options, settings)
+        _show_progress(options)
+        store, by = S3Backups(settings), os.uname().nodename
+        verify.verify(store, settings, verify.chosen(store, settings, options.name, by), by, _speaker(options))
+        return DONE
+
+
+@contextmanager
+def _damage_told(advice: str) -> Iterator[None]:
+    """What is to be done about a damaged backup is the command's to say."""
+    try:
+        yield
+    except Damaged as damage:
+        raise Damaged(f"{damage}; {advice}") from damage
 
 
 def _drill(options: argparse.Namespace, settings: Settings) -> int:

@@ -57,5 +57,11 @@ class NoRoom(ZkbootError):
     exit_code = WAITING
 
 
+class Unfit(ZkbootError):
+    """This node's settings do not fit what it was to take over; the message names the setting."""
+
+    exit_code = WAITING
+
+
 class Damaged(ZkbootError):
     """Stored bytes fail verification by content (seal, checksum, gap); the message names file and offset."""

@@ -12,6 +12,7 @@ from zkboot.backup import catalogue
 from zkboot.backup.catalogue import Catalogue, Entry
 from zkboot.backup.manifest import Manifest
 from zkboot.backup.restore import expect_room
+from zkboot.backup.sequence import expect_buffer
 from zkboot.backup.sizes import mib, span
 from zkboot.backup.store import Store
 from zkboot.backup.verify import Tell, load, verify
@@ -68,15 +69,18 @@ def instant_of(text: str | None) -> float | None:
 def choose(world: World, store: Store, settings: Settings, asked: Asked, tell: Tell) -> Chosen:
     """The backup that is meant, verified now if it never was, and fit for this cluster and this node's disks.
 
-    Raises Refused, UsageError, NoRoom, Damaged, UnknownFact; nothing was changed.
+    Raises Refused, UsageError, Unfit, NoRoom, Damaged, UnknownFact; nothing was changed.
     """
     by = os.uname().nodename
     listed = catalogue.read(store, settings.backup.prefix)
     entry, manifest = pick(store, settings, listed, asked, by)
+    if asked.name is None and (newer := passed_over(listed, entry, asked.before)):
+        tell(f"passed over, as found damaged: {', '.join(newer)}")
     found = records.read(world.store, settings.cluster)
     own = found[0].cluster_id if found else world.store.secret(settings.aws.witness)
     if manifest.cluster_id != own and not asked.adopt:
         raise Refused(foreign(manifest, settings.cluster, own))
+    expect_buffer(manifest, settings)
     expect_room(manifest, settings)
     if entry.verified is None:
         tell(f"backup {manifest.name} was {'found damaged' if entry.damaged else 'never verified'}: it is verified now")
@@ -107,6 +111,12 @@ def pick(store: Store, settings: Settings, listed: Catalogue, asked: Asked, by: 
         if asked.before is None or entry.began + manifest.seconds <= asked.before:
             return entry, manifest
     raise Refused(f"there is no backup under {where}{' from before then' if asked.before else ''}; zkboot backups lists them")
+
+
+def passed_over(listed: Catalogue, chosen: Entry, before: float | None) -> list[str]:
+    """The damaged ones that would have been taken otherwise, the newest first."""
+    wanted = (e for e in reversed(listed.entries) if before is None or e.began <= before)
+    return [e.name for e in wanted if e.name > chosen.name and e.damaged is not None]
 
 
 def restore(world: World, settings: Settings, say: Say, chosen: Chosen, live: bool) -> int:

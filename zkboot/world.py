@@ -208,7 +208,7 @@ class BackupsApi(Protocol):
         `bring_back` makes the unfenced disk of that identity's seed. Whole or not at all; the disk itself is not touched. `keep`
         is called with each piece.
 
-        Raises Damaged when the backup is (it is marked so), NoRoom.
+        Raises Damaged when the backup is (it is marked so), Unfit, NoRoom.
         """
 
 

@@ -126,6 +126,61 @@ run "one_subnet_for_tests" {
   }
 }
 
+run "an_image_larger_than_its_volume" {
+  command = plan
+
+  override_data {
+    target = data.aws_ami.this
+    values = {
+      root_device_name      = "/dev/xvda"
+      block_device_mappings = [{ device_name = "/dev/xvda", ebs = { volume_size = "30" } }]
+    }
+  }
+
+  expect_failures = [aws_launch_template.this]
+}
+
+run "an_image_as_large_as_its_volume" {
+  command = plan
+
+  variables {
+    root_volume = { size = 30 }
+  }
+
+  override_data {
+    target = data.aws_ami.this
+    values = {
+      root_device_name      = "/dev/xvda"
+      block_device_mappings = [{ device_name = "/dev/xvda", ebs = { volume_size = "30" } }]
+    }
+  }
+
+  assert {
+    condition     = local.image_size == 30
+    error_message = "what the image says of its root volume"
+  }
+}
+
+run "two_subnets_of_one_zone" {
+  command = plan
+
+  variables {
+    subnet_ids    = ["subnet-a", "subnet-b", "subnet-c"]
+    min_zones     = 2
+    vpc_endpoints = { route_table_ids = ["rtb-1"] }
+  }
+
+  override_data {
+    target = data.aws_subnet.given[2]
+    values = { vpc_id = "vpc-1", availability_zone = "eu-west-1b" }
+  }
+
+  assert {
+    condition     = aws_vpc_endpoint.interface["ssm"].subnet_ids == toset(["subnet-a", "subnet-b"])
+    error_message = "an endpoint takes one subnet a zone"
+  }
+}
+
 run "user_data_too_long" {
   command = plan
 

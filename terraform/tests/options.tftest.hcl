@@ -16,6 +16,7 @@ run "with_nothing_said" {
     condition = (
       length(aws_placement_group.this) == 0 && length(aws_vpc_endpoint.interface) == 0 && length(aws_vpc_endpoint.s3) == 0 &&
       length(aws_security_group.endpoints) == 0 && length(aws_vpc_security_group_ingress_rule.endpoints) == 0 &&
+      length(aws_vpc_security_group_ingress_rule.endpoint_ranges) == 0 &&
       length(aws_vpc_security_group_ingress_rule.client_groups) == 0 && length(aws_vpc_security_group_ingress_rule.client_ranges) == 0
     )
     error_message = "no option that was not asked for"
@@ -95,11 +96,11 @@ run "with_everything_asked_for" {
       cidrs           = ["10.0.0.0/16", "fd00::/8"]
     }
     egress_cidrs    = ["10.0.0.0/16", "::/0"]
-    vpc_endpoints   = { route_table_ids = ["rtb-1"] }
+    vpc_endpoints   = { route_table_ids = ["rtb-1"], cidrs = ["10.0.0.0/16", "fd00::/8"] }
     key_name        = "mine"
     session_manager = true
     spread          = true
-    data_volume     = { size = 50 }
+    data_volume     = { size = 200, iops = 80000, throughput = 2000 }
     kms_key_arn     = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
     role            = { permissions_boundary = "arn:aws:iam::123456789012:policy/limits" }
     bucket          = { force_destroy = true, undo_days = 30 }
@@ -124,8 +125,13 @@ run "with_everything_asked_for" {
   }
 
   assert {
-    condition     = toset(keys(aws_vpc_endpoint.interface)) == toset(["autoscaling", "ec2", "kms", "logs", "ssm", "ssmmessages"]) && length(aws_vpc_endpoint.s3) == 1 && length(aws_security_group.endpoints) == 1 && length(aws_vpc_security_group_ingress_rule.endpoints) == 1
+    condition     = toset(keys(aws_vpc_endpoint.interface)) == toset(["autoscaling", "ec2", "logs", "ssm", "ssmmessages"]) && length(aws_vpc_endpoint.s3) == 1 && length(aws_security_group.endpoints) == 1 && length(aws_vpc_security_group_ingress_rule.endpoints) == 1
     error_message = "an endpoint for each service that a node calls"
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.endpoint_ranges["10.0.0.0/16"].cidr_ipv4 == "10.0.0.0/16" && aws_vpc_security_group_ingress_rule.endpoint_ranges["fd00::/8"].cidr_ipv6 == "fd00::/8"
+    error_message = "others of the VPC may use the endpoints"
   }
 
   assert {
@@ -134,12 +140,12 @@ run "with_everything_asked_for" {
   }
 
   assert {
-    condition     = keys(aws_iam_role_policy.node) == ["key", "node", "session-manager"] && aws_iam_role.node[0].permissions_boundary == "arn:aws:iam::123456789012:policy/limits"
+    condition     = keys(aws_iam_role_policy.node) == ["node", "session-manager"] && strcontains(aws_iam_role_policy.node["node"].policy, "\"BucketKey\"") && aws_iam_role.node[0].permissions_boundary == "arn:aws:iam::123456789012:policy/limits"
     error_message = "the role may use the key and take part in sessions, within its boundary"
   }
 
   assert {
-    condition     = { for mapping in aws_launch_template.this.block_device_mappings : mapping.device_name => [mapping.ebs[0].volume_size, mapping.ebs[0].kms_key_id] } == { "/dev/sdf" = [50, var.kms_key_arn], "/dev/xvda" = [20, var.kms_key_arn] }
+    condition     = { for mapping in aws_launch_template.this.block_device_mappings : mapping.device_name => [mapping.ebs[0].volume_size, mapping.ebs[0].kms_key_id] } == { "/dev/sdf" = [200, var.kms_key_arn], "/dev/xvda" = [20, var.kms_key_arn] }
     error_message = "both volumes under the key"
   }
 
@@ -236,6 +242,53 @@ run "a_small_ensemble_has_no_tolerance_to_lose" {
   assert {
     condition     = !contains(keys(aws_cloudwatch_metric_alarm.ensemble), "no-tolerance")
     error_message = "one server bears no loss, which is no news"
+  }
+}
+
+run "two_voters_have_no_tolerance_to_lose" {
+  command = plan
+
+  variables {
+    settings = { ensemble = { max_voters = 2 } }
+  }
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.ensemble), "no-tolerance")
+    error_message = "two voters bear no loss, however many instances there are"
+  }
+}
+
+run "without_backups" {
+  command = plan
+
+  variables {
+    settings = { backup = { interval = 0 } }
+  }
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.ensemble), "no-fresh-backup")
+    error_message = "no backup is fresh, as was wanted"
+  }
+}
+
+run "backups_under_keys_of_their_own" {
+  command = plan
+
+  variables {
+    settings = { backup = {
+      sse          = "aws:kms"
+      kms_key      = "arn:aws:kms:eu-west-1:123456789012:key/1"
+      copy_bucket  = "copies"
+      copy_region  = "eu-central-1"
+      copy_kms_key = "alias/copies"
+    } }
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.node["node"].policy).Statement : statement.Resource if statement.Sid == "BackupKeys"
+    ] == [["arn:aws:kms:eu-west-1:123456789012:key/1"]]
+    error_message = "the role may use the keys that have an ARN"
   }
 }
 

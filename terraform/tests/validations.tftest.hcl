@@ -31,7 +31,6 @@ run "first" {
     kms_key_arn         = "arn:aws:kms:eu-west-1:123456789012:alias/orders"
     role                = { name = "mine", permissions_boundary = "arn:aws:iam::123456789012:policy/limits" }
     log_retention_days  = 8
-    alarms              = { disk_percent = 100 }
     tags                = { "cost center" = "7" }
   }
 
@@ -53,7 +52,6 @@ run "first" {
     var.kms_key_arn,
     var.role,
     var.log_retention_days,
-    var.alarms,
     var.tags,
   ]
 }
@@ -70,7 +68,6 @@ run "second" {
     settings         = { zoo = { tick_time = 2000 } }
     instance_refresh = { checkpoint_percentages = [50, 101] }
     bucket           = { name = "Orders_Bucket" }
-    alarms           = { backup_age = 0 }
     tags             = { "aws:team" = "7" }
   }
 
@@ -83,7 +80,6 @@ run "second" {
     var.settings,
     var.instance_refresh,
     var.bucket,
-    var.alarms,
     var.tags,
   ]
 }
@@ -149,6 +145,28 @@ run "sixth" {
   expect_failures = [var.min_size, var.max_size, var.settings]
 }
 
+run "seventh" {
+  command = plan
+
+  variables {
+    data_volume   = { size = 20, iops = 16000, throughput = 1000 }
+    settings      = { backup = { prefix = "backups/*/" } }
+    vpc_endpoints = { route_table_ids = ["rtb-1"], cidrs = ["everyone"] }
+  }
+
+  expect_failures = [var.data_volume, var.settings, var.vpc_endpoints]
+}
+
+run "more_throughput_than_iops_bear" {
+  command = plan
+
+  variables {
+    data_volume = { size = 1000, throughput = 1000 }
+  }
+
+  expect_failures = [var.data_volume]
+}
+
 run "backups_beside_the_record" {
   command = plan
 
@@ -160,6 +178,37 @@ run "backups_beside_the_record" {
 }
 
 # What looks at another variable stays silent while that one is refused: hence these by themselves.
+
+run "a_disk_that_is_never_too_full" {
+  command = plan
+
+  variables {
+    alarms = { disk_percent = 100 }
+  }
+
+  expect_failures = [var.alarms]
+}
+
+run "no_time_for_a_backup" {
+  command = plan
+
+  variables {
+    alarms   = { backup_age = 0 }
+    settings = { backup = { interval = 0 } }
+  }
+
+  expect_failures = [var.alarms]
+}
+
+run "never_a_fresh_backup" {
+  command = plan
+
+  variables {
+    settings = { backup = { interval = 604800 } }
+  }
+
+  expect_failures = [var.alarms]
+}
 
 run "launch_timeout_beyond_aws" {
   command = plan

@@ -177,6 +177,12 @@ def test_an_archive_that_is_damaged_meanwhile_is_not_copied(place: Place, server
     place.typed()
     assert any("fail their SHA-256" in said for said in place.said), place.said
     assert not copied(place) and not place._admin.list_multipart_uploads(Bucket=SECOND).get("Uploads")
+    (entry,) = place.listed().entries
+    assert entry.damaged and not entry.verified, "who copies has read it back"
+    with client(server) as zk:
+        zk.create("/later-", sequence=True)
+    place.typed()
+    assert copied(place) == whole(place.newest().name), "a damaged one does not hold up those after it"
 
 
 def test_copies_that_cannot_be_listed_are_said(place: Place) -> None:

@@ -1,24 +1,25 @@
 """A hot backup of real servers, and what is read back of it."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.backup.ensemble import Place, client, held, prove
 from tests.integration.aws import Node, node, node_of
 from tests.integration.servers import SMALL_JVM, Machine, machines, wait_for
-from tests.lab import faults
+from tests.lab import faults, processes
 from zkboot import backups, cli, steps
+from zkboot.backup import making, seen, turn
 from zkboot.backup import manifest as manifests
-from zkboot.backup import turn
 from zkboot.backup.lease import Held
 from zkboot.backup.manifest import name_of
+from zkboot.backup.survey import Source, Survey
 from zkboot.errors import Damaged, UnknownFact
 from zkboot.model import Configuration, Identity, Mode
 from zkboot.zookeeper.disk import NodeDisk
@@ -154,8 +155,7 @@ def test_the_server_truncates_in_the_middle(aws: Node, tmp_path: Path, hook: Non
         with client(one, 900) as zk:
             wait_for("the others to have it all", lambda: len({held(machine.data).zxid for machine in three}) == 1)
             common = held(one.data).zxid
-            for other in others:
-                os.kill(int((other.root / "run/zookeeper.pid").read_text().split()[0]), signal.SIGSTOP)
+            processes.freeze([int((other.root / "run/zookeeper.pid").read_text().split()[0]) for other in others])
             zk.create_async("/never-seen", b"x" * 1000)
             wait_for("the leader to have logged it", lambda: held(one.data).zxid > common)
             for machine in three:
@@ -168,6 +168,7 @@ def test_the_server_truncates_in_the_middle(aws: Node, tmp_path: Path, hook: Non
             one.start()
             one.wait_for(Mode.FOLLOWER)
             write(others[0], 1)
+            wait_for("it to have that too", lambda: held(one.data).zxid >> 32 > common >> 32)
 
         once = iter([go_on])
 
@@ -383,6 +384,49 @@ def test_the_first_backup_of_a_generation_is_due_at_once(place: Place, ensemble:
     assert place.said[-1].startswith("verified ") and place.newest().generation == older.generation
     place.scheduled()
     assert place.said[-1] == "no backup is due: the next one in 24 h"
+
+
+def test_what_another_cluster_keeps_under_the_prefix_is_no_backup_of_this_one(place: Place, ensemble: list[Machine]) -> None:
+    """Its name was used before, or two share a prefix: neither may go without for that."""
+    write(ensemble[0])
+    place.scheduled()
+    own = place.newest()
+
+    def as_anothers(name: str) -> None:
+        body = manifests.to_json(own._replace(cluster_id="another", name=name))
+        for ending in (".tar.gz", ".verified.json"):
+            place.put(name + ending, place.get(own.name + ending))
+        place.put(name + ".manifest.json", body)
+
+    as_anothers(name_of(manifests.instant_of(own.name) + 1))
+    place.said.clear()
+    place.scheduled()
+    assert place.said == ["no backup is due: the next one in 24 h"]
+    known = seen.read(place.settings.node.state_dir)
+    assert known and known.name == own.name
+    place.remove(*(own.name + ending for ending in (".tar.gz", ".manifest.json", ".verified.json")))
+    place.scheduled()
+    assert place.said[-1].startswith("verified ") and place.newest().cluster_id == own.cluster_id
+    known = seen.read(place.settings.node.state_dir)
+    assert known and known.name == place.newest().name
+
+
+def test_the_time_that_it_took_begins_with_its_name(
+    place: Place, ensemble: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written while the files were looked through may be in it: it was not whole before that."""
+    passed = [0.0]
+    survey = making.survey
+
+    def slow(source: Source, wanted: int) -> contextlib.AbstractContextManager[Survey]:
+        passed[0] += 1000
+        return survey(source, wanted)
+
+    monkeypatch.setattr(making, "time", SimpleNamespace(monotonic=lambda: passed[0]))
+    monkeypatch.setattr(making, "survey", slow)
+    write(ensemble[0])
+    place.typed()
+    assert place.newest().seconds >= 1000
 
 
 def test_without_a_quorum_a_person_still_gets_one(place: Place, ensemble: list[Machine]) -> None:

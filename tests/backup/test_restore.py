@@ -14,10 +14,11 @@ import pytest
 from tests.backup.ensemble import PREFIX, Place, client, held, prove
 from tests.integration.aws import BUCKET, Node, node
 from tests.integration.servers import PASSWORD, Machine, machines
+from zkboot.backup import manifest as manifests
 from zkboot.backup import progress, restore
 from zkboot.backup.manifest import ARCHIVE, DAMAGED, MANIFEST, VERIFIED, Manifest
 from zkboot.backup.restore import NodeBackups, expect_room
-from zkboot.errors import Damaged, NoRoom, ZkbootError
+from zkboot.errors import Damaged, NoRoom, Unfit, ZkbootError
 from zkboot.model import Configuration, DiskState, Identity, Mode
 from zkboot.zookeeper.disk import NodeDisk
 from zkboot.zookeeper.server import NodeServer
@@ -239,6 +240,19 @@ def small(place: Place, tmp_path: Path) -> Iterator[Other]:
         pytest.skip(f"SKIPPED, NOT PROVED: a volume of its own size needs root and mount(8): {done.stderr.strip()}")
     yield Other(place, tmp_path)
     subprocess.run(["umount", "--lazy", str(volume)], check=True)
+
+
+def test_a_backup_of_servers_with_larger_records_is_whole_and_names_the_setting_that_it_needs(
+    place: Place, tmp_path: Path
+) -> None:
+    made, other = place.newest(), Other(place, tmp_path)
+    place.put(made.name + MANIFEST, manifests.to_json(made._replace(largest=8 << 20)))
+    try:
+        with pytest.raises(Unfit, match=r"jute\.maxbuffer 4194304, .* Set zookeeper\.jute_maxbuffer = 4194304 or more"):
+            other.unpack(made)
+    finally:
+        place.put(made.name + MANIFEST, manifests.to_json(made))
+    assert not place.keys() & {made.name + DAMAGED}
 
 
 def test_too_little_room_is_told_before_anything_is_written(place: Place, small: Other) -> None:

@@ -15,7 +15,7 @@ from zkboot import backups
 from zkboot.aws.backups import S3Backups
 from zkboot.backup import catalogue, prune, table
 from zkboot.backup import manifest as manifests
-from zkboot.backup.manifest import ARCHIVE, CURRENT, MANIFEST, VERIFIED, File, Manifest
+from zkboot.backup.manifest import ARCHIVE, DRILLED, MANIFEST, VERIFIED, File, Manifest
 from zkboot.clock import NodeClock
 from zkboot.errors import UnknownFact, ZkbootError
 from zkboot.settings_keys import Backup
@@ -54,7 +54,16 @@ class Shelf:
             "instance_id": "i-1",
             "mode": "hot",
         }
-        more = {"had_quorum": True, "epoch": 1, "seconds": 1.0, "zkboot": "1", "zookeeper": "3.9.5", "first": 1, "last": 2}
+        more = {
+            "had_quorum": True,
+            "epoch": 1,
+            "seconds": 1.0,
+            "zkboot": "1",
+            "zookeeper": "3.9.5",
+            "first": 1,
+            "last": 2,
+            "largest": 2 << 20,
+        }
         files = (File("version-2/snapshot.1", 1, "0" * 64),)
         made = Manifest(name=name, **about, **more, size=0, sha256="0" * 64, pieces=(), files=files)  # type: ignore[arg-type]
         self.put(name + ARCHIVE, b"")
@@ -79,7 +88,7 @@ class Shelf:
 
 def test_what_no_rule_keeps_is_deleted_with_all_that_is_of_it(aws: Node) -> None:
     shelf = Shelf(aws, keep_count=2, keep_days=7)
-    old = [shelf.add(days, VERIFIED, CURRENT) for days in (60, 50, 40)]
+    old = [shelf.add(days, VERIFIED, DRILLED) for days in (60, 50, 40)]
     young = [shelf.add(days, VERIFIED) for days in (6, 5, 4)]
     planned = prune.plan(shelf.store, shelf.settings)
     assert planned.delete == tuple(old)

@@ -182,6 +182,8 @@ def access_key(zk: Group, bucket: str) -> dict[str, Any]:
 def test_a_manifest_that_cannot_be_read(zk: Group) -> None:
     """It is listed with the reason, found damaged by who reads it back, and the next backup is another one."""
     machine = zk.living[0]
+    write(zk)
+    assert machine.zkboot("backup").returncode == 0
     zk.region.client("s3").put_object(Bucket=BUCKET, Key=f"{prefix(zk)}20300101T000000Z{MANIFEST}", Body=b"{}")
     told = machine.zkboot("backups")
     assert told.returncode == 1 and "20300101T000000Z.manifest.json: not a manifest of schema 1" in told.stdout, told.stdout
@@ -189,6 +191,11 @@ def test_a_manifest_that_cannot_be_read(zk: Group) -> None:
     assert bad["name"] == "20300101T000000Z" and "not a manifest" in bad["error"]
     told = machine.zkboot("verify", "--latest")
     assert told.returncode == 1 and "20300101T000000Z.manifest.json: not a manifest" in told.stdout
+    assert "it is marked as damaged; zkboot backup makes another one" in told.stdout
+    asked = machine.zkboot("restore", "--confirm", zk.plan.cluster)
+    assert asked.returncode == 1 and "passed over, as found damaged: 20300101T000000Z" in asked.stdout, asked.stdout
+    wrong = machine.zkboot("verify", "--scheduled")
+    assert wrong.returncode == 2 and "say --drill too" in wrong.stdout
     assert "DAMAGED" in machine.zkboot("backups").stdout
     write(zk)
     assert machine.zkboot("backup").returncode == 0

@@ -30,8 +30,8 @@ class Order(NamedTuple):
 
 
 def turns(machine: Machine) -> set[int]:
-    """The processes of its recovery's turn, while one goes on."""
-    return {pid for pid in machine.zkboot_pids() if "recover" in processes.command_line(pid)}
+    """The processes of its recovery's turn, while one goes on (what stands still at a step is killed by its story)."""
+    return {pid for pid in processes.moving(machine.zkboot_pids()) if "recover" in processes.command_line(pid)}
 
 
 def shared_file(region: Region) -> Path:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.aws import BUCKET, CLUSTER, Node, cut_short, garbled, in_pages_of, node, settings_of
 from tests.lab import faults
+from tests.lab.region import Metadata
 from zkboot.aws import session
 from zkboot.aws.s3 import S3Store
 from zkboot.errors import Stale, UnknownFact
@@ -305,6 +306,22 @@ def test_without_credentials_the_message_says_what_to_do(bench: Bench, monkeypat
     store = anew(bench.node, metadata_endpoint="http://127.0.0.1:9")
     with pytest.raises(UnknownFact, match=r"s3:GetObject on .*give the instance a profile with the instance role"):
         store.get(bench.key)
+
+
+def test_a_role_that_comes_to_the_metadata_later_is_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Metadata.__call__
+    store = anew(bench.node)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Metadata, "__call__", lambda self: {path: text for path, text in whole(self).items() if "/iam/" not in path}
+        )
+        for ask in (lambda: store.get(bench.key), lambda: store.secret(bench.parameter)):
+            with pytest.raises(
+                UnknownFact, match=r"Unable to locate credentials; give the instance a profile with the instance role"
+            ):
+                ask()
+    assert store.get(bench.key) is None
+    assert store.secret(bench.parameter) is None
 
 
 def test_credentials_that_aws_does_not_take(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

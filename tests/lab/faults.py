@@ -137,9 +137,9 @@ def leaving_out(instance_id: str) -> "Effect":
     def effect(fault: Fault, call: Call, carry_out: Callable[[], Answer]) -> Answer:
         answer = carry_out()
         tree = ElementTree.fromstring(answer.body)
-        for reservations in tree.iter("{*}reservationSet"):
+        for reservations in tree.findall(".//{*}reservationSet"):
             for one in list(reservations):
-                if instance_id in [name.text for name in one.iter("{*}instanceId")]:
+                if instance_id in [name.text for name in one.findall(".//{*}instanceId")]:
                     reservations.remove(one)
         body = ElementTree.tostring(tree, default_namespace=tree.tag[1:].partition("}")[0])
         headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]

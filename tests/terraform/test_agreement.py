@@ -125,7 +125,7 @@ def test_terraform_and_the_lab_fill_the_same_words_into_the_policy() -> None:
     words = set(re.findall(r"\$\{(\w+)\}", POLICY))
     assert words == WORDS.keys()
     assert "%{" not in POLICY
-    (written,) = re.findall(r"node\.json\.tftpl\", \{([^}]*)\}", LOCALS["node_policies"])
+    (written,) = re.findall(r"node\.json\.tftpl\", \{([^}]*)\}", LOCALS["node_policy"])
     assert set(re.findall(r"(\w+) =", written)) == words
     assert region.POLICY == MODULE / "policies/node.json.tftpl"
 

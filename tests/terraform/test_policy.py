@@ -186,7 +186,8 @@ def elsewhere(found: Node, planned: dict[str, dict[str, Any]]) -> Iterator[list[
     s3 = found.region.client("s3")
     if COPIES not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
         s3.create_bucket(Bucket=COPIES, CreateBucketConfiguration={"LocationConstraint": REGION})
-    statements = json.loads(planned['aws_iam_role_policy.node["backups"]']["policy"])["Statement"]
+    whole = json.loads(planned['aws_iam_role_policy.node["node"]']["policy"])["Statement"]
+    statements = [statement for statement in whole if statement["Sid"].endswith("Elsewhere")]
     enforce(found, statements, "backups")
     yield statements
     iam_backends[ACCOUNT][PARTITION].delete_role_policy(role_of(found), "backups")

@@ -23,6 +23,15 @@ override_data {
   values = { vpc_id = "vpc-2", availability_zone = "eu-west-1c" }
 }
 """
+LARGE_IMAGE = """
+override_data {
+  target = data.aws_ami.this
+  values = {
+    root_device_name      = "/dev/xvda"
+    block_device_mappings = [{ device_name = "/dev/xvda", ebs = { volume_size = "30" } }]
+  }
+}
+"""
 NO_IMAGES = """
 override_data {
   target = data.aws_ami_ids.candidates
@@ -90,8 +99,21 @@ WRONG = {
     ),
     "reserved-prefix": Wrong(
         'settings = { backup = { prefix = "control/orders/" } }',
-        'settings.backup.prefix is "control/orders/": it must begin with backups/, go on, and end with a slash, such as '
-        "backups/orders/.",
+        'settings.backup.prefix is "control/orders/": it must begin with backups/, go on with letters, '
+        "digits and . _ / - only, and end with a slash, such as backups/orders/.",
+    ),
+    "more-than-gp3-has": Wrong(
+        "data_volume = { size = 20, iops = 16000, throughput = 1000 }",
+        "so 20 GiB have up to 10000 IOPS, and 16000 IOPS a throughput of up to 4000 MiB/s",
+    ),
+    "backups-rarer-than-their-alarm": Wrong(
+        "settings = { backup = { interval = 604800 } }",
+        "alarms.backup_age (180000 s) must be longer than settings.backup.interval (604800 s)",
+    ),
+    "volume-smaller-than-its-image": Wrong(
+        "",
+        "has a root volume of 30 GiB and root_volume.size is 20: no instance would launch. Raise root_volume.size to 30 or more",
+        LARGE_IMAGE,
     ),
     "too-large": Wrong(
         "desired_capacity = 12",

@@ -51,7 +51,7 @@ def send(found: survey.Survey) -> tuple[Manifest, bytes]:
 
 def manifest_of(made: dict[str, object]) -> Manifest:
     about = {"cluster": "a", "cluster_id": "c", "generation": 1, "server_id": 1, "instance_id": "i-1", "mode": "hot"}
-    more = {"had_quorum": True, "epoch": 1, "seconds": 1.0, "zkboot": "1", "zookeeper": "3.9.5"}
+    more = {"had_quorum": True, "epoch": 1, "seconds": 1.0, "zkboot": "1", "zookeeper": "3.9.5", "largest": LARGEST}
     return Manifest(name=NAME, **about, **more, **made)  # type: ignore[arg-type]
 
 
@@ -62,11 +62,17 @@ def check(manifest: Manifest, body: bytes) -> dict[str, bytes]:
         kept[path] = kept.get(path, b"") + data
 
     pieces = iter([body[at : at + 100] for at in range(0, len(body), 100)])
-    archive.check(manifest, pieces, LARGEST, keep)
+    archive.check(manifest, pieces, keep)
     return kept
 
 
 # --- what is copied
+
+
+def test_how_long_a_record_may_be_is_said_by_the_manifest_and_not_by_the_reader(data: Path) -> None:
+    manifest, body = written(data, wanted=11)
+    with pytest.raises(Damaged, match=r"a record of \d+ bytes \(at most 16 are possible\)"):
+        check(manifest._replace(largest=16), body)
 
 
 def test_the_newest_snapshot_and_the_logs_after_it_cut_at_their_last_record(data: Path) -> None:
@@ -291,7 +297,7 @@ def test_what_the_manifest_does_not_name_is_refused_before_a_byte_is_kept(
     kept: list[str] = []
     forgery, body = forged(manifest, (about, b""))
     with pytest.raises(Damaged, match=rf"{NAME}\.tar\.gz: holds "):
-        archive.check(forgery, iter([body]), LARGEST, lambda path, data: kept.append(path))
+        archive.check(forgery, iter([body]), lambda path, data: kept.append(path))
     assert not kept
 
 
@@ -346,6 +352,8 @@ def test_a_manifest_that_cannot_be_read_is_named(whole: tuple[Manifest, bytes]) 
     good = manifests.to_json(whole[0])
     with pytest.raises(Damaged, match=f"{key}: not JSON"):
         manifests.of_json(good[:-5], key)
+    with pytest.raises(Damaged, match=f"{key}: not JSON"):
+        manifests.of_json(b"[" * 100_000, key)
     with pytest.raises(NewerSchema, match="has schema 2, newer"):
         manifests.of_json(good.replace(b'"schema": 1', b'"schema": 2'), key)
     with pytest.raises(Damaged, match="the manifest of another backup"):
@@ -353,6 +361,21 @@ def test_a_manifest_that_cannot_be_read_is_named(whole: tuple[Manifest, bytes]) 
     for old, new in ((b"version-2/log.1", b"../../x/log.1"), (b'"0xb"', b'"b"'), (b'"generation": 1', b'"generation": -1')):
         with pytest.raises(Damaged, match="not a manifest of schema 1"):
             manifests.of_json(good.replace(old, new), key)
+
+
+def test_files_that_come_twice_or_out_of_order_are_no_manifest(whole: tuple[Manifest, bytes]) -> None:
+    """A log once more would be written behind itself: no server reads that, though each of the two is whole."""
+    key, good = f"backups/a/{NAME}.manifest.json", whole[0]
+    snapshot, first, second = good.files
+    again = first._replace(path="version-2/log.01")
+    for files in (
+        (snapshot, first, first, second),
+        (snapshot, first, again, second),
+        (snapshot, second, first),
+        (first, snapshot),
+    ):
+        with pytest.raises(Damaged, match="not a manifest of schema 1: files cannot be so"):
+            manifests.of_json(manifests.to_json(good._replace(files=files)), key)
 
 
 def test_names_are_times() -> None:

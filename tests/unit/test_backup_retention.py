@@ -53,7 +53,7 @@ def test_each_rule_holds_whatever_the_others_are(entries: tuple[Entry, ...], ask
     left = set(after(entries, asked))
     found = verified_of(entries)
     assert set(found[len(found) - min(asked.newest, len(found)) :]) <= left
-    assert {e for e in entries if asked.days and NOW - e.began <= asked.days * DAY} <= left
+    assert {e for e in entries if asked.days and NOW - e.as_of <= asked.days * DAY} <= left
     days = {e.name[:8]: e for e in found}
     months = {e.name[:6]: e for e in found}
     for last, number in ((days, asked.daily), (months, asked.monthly)):
@@ -100,3 +100,10 @@ def test_what_is_not_verified_takes_nobodys_place() -> None:
     }
     assert after((old, bad, unread), asked) == (old, bad, unread), "all after the newest verified one"
     assert after((bad, unread), asked) == (bad, unread), "none is verified"
+
+
+def test_a_backup_is_as_young_as_the_last_look_that_found_nothing_written_since() -> None:
+    """Nothing was written for long, and then by mistake: what was there until then is in the older backup alone."""
+    before, mistake = entry(24 * 60)._replace(current=NOW - 25 * HOUR), entry(24)
+    assert after((before, mistake), Rules(newest=1, days=7)) == (before, mistake)
+    assert after((before, mistake), Rules(newest=1, days=1)) == (mistake,)

@@ -3,6 +3,7 @@
 import pytest
 
 from zkboot.backup import catalogue, lease, turn
+from zkboot.backup import manifest as manifests
 from zkboot.backup.manifest import instant_of, name_of
 from zkboot.backup.store import Listing
 from zkboot.errors import UnknownFact, UsageError
@@ -23,7 +24,11 @@ def quorum(leader: int, observers: tuple[int, ...] = (), silent: tuple[int, ...]
 def listed(date: float, *objects: str, **modified: float) -> catalogue.Catalogue:
     """Each manifest has its archive."""
     archives = [name.replace(".manifest.json", ".tar.gz") for name in objects if name.endswith(".manifest.json")]
-    keys = {f"b/{name}": modified.get(name.rpartition(".")[0].rpartition(".")[2], 0.0) for name in (*objects, *archives)}
+    kinds = {name: name.rpartition(".")[0].rpartition(".")[2] for name in (*objects, *archives)}
+    keys = {
+        f"b/{name}": modified.get(kind, manifests.instant_of(name[:16]) if manifests.is_name(name[:16]) else 0.0)
+        for name, kind in kinds.items()
+    }
     return catalogue.of_listing(Listing(keys, date), "b/")
 
 
@@ -63,6 +68,19 @@ def test_a_backup_is_due_a_look_before_the_interval_has_passed() -> None:
     assert turn.due(listed(BEGAN + DAY, archive, manifest, current, current=BEGAN + DAY - 10), DAY) == 10 + turn.LOOK - DAY
 
 
+def test_a_clock_that_was_ahead_for_a_while_puts_no_backup_off() -> None:
+    """A store's own clock (of another server than Amazon's) was a year ahead when one was made, and names only grow."""
+    ahead = BEGAN + 365 * DAY
+    names = [name_of(ahead), name_of(ahead + 1)]
+    objects = {f"b/{name}{ending}": ahead for name in names[:1] for ending in (".tar.gz", ".manifest.json")}
+    found = catalogue.of_listing(Listing(objects, BEGAN + DAY), "b/")
+    assert turn.due(found, DAY) == 0.0, "nobody knows when that was"
+    objects |= {f"b/{names[1]}{ending}": BEGAN + DAY for ending in (".tar.gz", ".manifest.json")}
+    found = catalogue.of_listing(Listing(objects, BEGAN + DAY + 100), "b/")
+    assert found.newest and found.newest.name == names[1] and found.newest.as_of == BEGAN + DAY
+    assert turn.due(found, DAY) == 100 + turn.LOOK - DAY
+
+
 def test_the_newest_is_the_last_by_name_and_others_are_asked_for_by_name() -> None:
     later = name_of(BEGAN + 1)
     found = listed(
@@ -72,6 +90,11 @@ def test_the_newest_is_the_last_by_name_and_others_are_asked_for_by_name() -> No
     assert found.newest and found.newest.name == later and found.named(NAME).began == BEGAN
     with pytest.raises(UsageError, match=f"there is no backup x; the latest is {later}"):
         found.named("x")
+
+
+def test_what_no_clock_ever_shows_is_no_name() -> None:
+    found = listed(0.0, f"{NAME}.manifest.json", "20261322T104700Z.manifest.json", "20260230T000000Z.manifest.json")
+    assert [entry.began for entry in found.entries] == [BEGAN]
 
 
 def test_a_backup_found_damaged_is_not_the_newest_any_more() -> None:

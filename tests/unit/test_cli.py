@@ -106,12 +106,20 @@ def test_a_bug_is_called_one_and_shows_its_traceback_only_on_demand(capsys: pyte
     assert "Traceback" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_with_one_sentence(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(number)
     assert cli.guarded(lambda: signal.raise_signal(number) or 0, []) == 128 + number
     assert capsys.readouterr().err == f"zkboot: ended by {number.name}; the next turn goes on from here\n"
     assert signal.getsignal(number) is before
+
+
+def test_what_nohup_has_started_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert cli.guarded(lambda: signal.raise_signal(signal.SIGHUP) or 7, []) == 7
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_reader_that_has_gone_is_no_bug(settings_file: Path) -> None:

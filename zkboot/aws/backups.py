@@ -1,11 +1,13 @@
 """The bucket of backups: large objects in and out as streams (`zkboot.backup.store`), by S3's multipart upload.
 
 "Multipart upload overview" in the S3 User Guide: parts of 5 MiB or more, at most 10,000; parts of an upload that is neither
-completed nor aborted stay, and are paid for.
+completed nor aborted stay, and are paid for. Other servers than Amazon's may want all parts but the last to be of one size.
 """
 
+import base64
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -15,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from zkboot import older_keys
 from zkboot.aws.session import Clients, asking, code_of, date_of
+from zkboot.backup.manifest import is_archive
 from zkboot.backup.store import Listing
 from zkboot.errors import Damaged, Stale
 from zkboot.settings_keys import Settings
@@ -38,8 +41,9 @@ class S3Backups:
         self._aws = settings.aws._replace(endpoint_url=backup.endpoint or settings.aws.endpoint_url)
         self._profile = backup.profile
         self._credentials = credentials_of(backup.profile, settings.node.state_dir)
-        # Other servers than Amazon's rarely know the checksums that S3 has learned of late. Amazon's wants the one of the upload
-        # with each part, and again in the end.
+        # Other servers than Amazon's rarely know the checksums that S3 has learned of late: they get Content-MD5. Amazon's wants
+        # the one of the upload with each part, and again in the end. A bucket with Object Lock takes nothing without either.
+        self._md5 = bool(backup.endpoint)
         asked = "when_required" if backup.endpoint else "when_supported"
         self._checksum = {} if backup.endpoint else {"ChecksumAlgorithm": "CRC32"}
         self._limits = Config(request_checksum_calculation=asked, response_checksum_validation=asked, **LIMITS)
@@ -69,7 +73,8 @@ class S3Backups:
 
     def put(self, key: str, body: bytes) -> None:
         with asking("s3:PutObject", self._name(key)):
-            self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/json", **self._encryption)
+            more = {**self._encryption, **(md5_of(body) if self._md5 else {})}
+            self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/json", **more)
 
     def delete(self, key: str) -> None:
         with asking("s3:DeleteObject", self._name(key)):
@@ -91,14 +96,16 @@ class S3Backups:
                 Bucket=self._bucket, Key=key, ContentType="application/gzip", **self._encryption, **self._checksum
             )
         part = max(PART, -(-size // MOST_PARTS // MIB) * MIB)
-        return S3Upload(self._s3, {"Bucket": self._bucket, "Key": key, "UploadId": answer["UploadId"]}, part, self._checksum)
+        target = {"Bucket": self._bucket, "Key": key, "UploadId": answer["UploadId"]}
+        return S3Upload(self._s3, target, part, md5_of if self._md5 else lambda body: self._checksum)
 
     def abort_unfinished(self, prefix: str) -> int:
         with asking("s3:ListBucketMultipartUploads", self._name(prefix)):
             pages = self._s3.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=prefix)
-            found = [(upload["Key"], upload["UploadId"]) for page in pages for upload in page.get("Uploads", ())]
+            uploads = [(upload["Key"], upload["UploadId"]) for page in pages for upload in page.get("Uploads", ())]
+        found = [(key, upload_id) for key, upload_id in uploads if is_archive(key.removeprefix(prefix))]
         for key, upload_id in found:
-            S3Upload(self._s3, {"Bucket": self._bucket, "Key": key, "UploadId": upload_id}, PART, {}).abort()
+            S3Upload(self._s3, {"Bucket": self._bucket, "Key": key, "UploadId": upload_id}, PART, md5_of).abort()
         return len(found)
 
     @cached_property
@@ -111,6 +118,10 @@ class S3Backups:
 
     def _name(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"
+
+
+def md5_of(body: bytes) -> dict[str, str]:
+    return {"ContentMD5": base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()}
 
 
 def of_second_bucket(settings: Settings) -> Settings:
@@ -135,7 +146,7 @@ def credentials_of(profile: str, state_dir: str) -> str:
 class S3Upload:
     """A multipart upload: one part is sent by a thread while the next one is filled, so that two are in memory at most."""
 
-    def __init__(self, s3: Any, target: dict[str, str], part: int, checksum: dict[str, str]) -> None:
+    def __init__(self, s3: Any, target: dict[str, str], part: int, checksum: Callable[[bytes], dict[str, str]]) -> None:
         self._s3 = s3
         self._target = target
         self._part = part
@@ -148,10 +159,11 @@ class S3Upload:
 
     def send(self, data: bytes) -> None:
         self._filled += data
-        if len(self._filled) >= self._part:
+        while len(self._filled) >= self._part:
             self._send_part()
 
     def complete(self) -> None:
+        self._wait()
         if self._filled or not self._sent:
             self._send_part()
         self._wait()
@@ -174,14 +186,15 @@ class S3Upload:
 
     def _send_part(self) -> None:
         self._wait()
-        body, self._filled = bytes(self._filled), bytearray()
+        body = bytes(self._filled[: self._part])
+        del self._filled[: self._part]
         self._sending = self._sender.submit(self._put_part, body)
 
     def _put_part(self, body: bytes) -> None:
         number = len(self._sent) + 1
         with asking("s3:PutObject", self._name), step("upload part"):
             try:
-                answer = self._s3.upload_part(**self._target, PartNumber=number, Body=body, **self._checksum)
+                answer = self._s3.upload_part(**self._target, PartNumber=number, Body=body, **self._checksum(body))
             except ClientError as error:
                 self._expect_there(error)
                 raise

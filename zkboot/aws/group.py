@@ -21,8 +21,8 @@ def node_metadata(settings: Settings) -> Imds:
     """The node's metadata, with the group's name from the settings, else the instance's tag, else the group API."""
 
     def find(instance_id: str) -> str:
-        client = clients(settings.aws).client("autoscaling")
         with asking("autoscaling:DescribeAutoScalingInstances", instance_id):
+            client = clients(settings.aws).client("autoscaling")
             found = client.describe_auto_scaling_instances(InstanceIds=[instance_id])["AutoScalingInstances"]
             names = [str(instance["AutoScalingGroupName"]) for instance in found]
         if not names:

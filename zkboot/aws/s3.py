@@ -65,16 +65,16 @@ class S3Store:
             )
 
     def secret(self, name: str) -> str | None:
-        ssm = self._clients.client("ssm")
         with asking("ssm:GetParameter", f"the parameter {name}"):
+            ssm = self._clients.client("ssm")
             try:
                 return str(ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
             except ssm.exceptions.ParameterNotFound:
                 return None
 
     def create_secret(self, name: str, value: str) -> bool:
-        ssm = self._clients.client("ssm")
         with asking("ssm:PutParameter", f"the parameter {name}"):
+            ssm = self._clients.client("ssm")
             try:
                 ssm.put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=False)
             except ssm.exceptions.ParameterAlreadyExists:

@@ -26,6 +26,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
+    ProfileNotFound,
 )
 from botocore.parsers import ResponseParserError
 
@@ -73,11 +74,14 @@ class Clients:
         self._lock = threading.Lock()  # a session is not safe between threads; a client is
 
     def client(self, service: str) -> Any:
-        """Raises UnknownFact when the region is the metadata service's to tell and it does not answer."""
+        """Raises UnknownFact when the region is the metadata service's to tell and it does not answer, NoCredentialsError while
+        there are none: a new instance may be asked before its role has come to the metadata service."""
         with self._lock:
             if service not in self._made:
                 if self._session is None:
                     self._session = _session(self._aws, self._profile, self._credentials)
+                if self._session.get_credentials() is None:  # a client that was made without would never look again
+                    raise NoCredentialsError
                 self._made[service] = self._session.client(
                     service, endpoint_url=self._aws.endpoint_url or None, config=self._config
                 )
@@ -165,6 +169,8 @@ def _refusal(error: ClientError) -> str:
 
 def _after_refusal(error: ClientError, action: str) -> str:
     code, status = code_of(error), status_of(error)
+    if code == "InvalidObjectState":
+        return "a rule of the bucket has moved it to an archive: bring it back (aws s3api restore-object), and end that rule"
     if code in DENIED or (status == 403 and code not in NOT_BELIEVED):
         return f"the instance role needs {action} there{HINTS.get(action, '')}"
     if code in NOT_BELIEVED:
@@ -174,7 +180,7 @@ def _after_refusal(error: ClientError, action: str) -> str:
     if status >= 500:
         return "AWS is at fault; it is asked again"
     if code == "NoSuchBucket":
-        return "create the bucket, or correct aws.bucket"
+        return "create the bucket, or correct aws.bucket (of backups: backup.bucket, backup.copy_bucket)"
     if code == "ResourceNotFoundException":
         return "create the log group, or correct its name (aws.log_group; of zkboot logs: --cluster, --region, --log-group)"
     return "AWS cannot carry the call out; it is asked again"
@@ -194,6 +200,8 @@ def _failure(error: BotoCoreError) -> str:
 
 
 def _after_failure(error: BotoCoreError) -> str:
+    if isinstance(error, ProfileNotFound):
+        return "write it into /etc/zkboot/credentials, or correct its name in the settings (elsewhere: AWS_PROFILE)"
     if isinstance(error, WITHOUT_CREDENTIALS):
         return "give the instance a profile with the instance role, and check aws.metadata_endpoint (elsewhere: set AWS_PROFILE)"
     if isinstance(error, (ConnectionError, HTTPClientError)):

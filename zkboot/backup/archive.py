@@ -86,7 +86,7 @@ def write(
     return Written(tuple(files), sequence.first, sequence.last, *checksums.end())
 
 
-def check(manifest: Manifest, archive: Iterator[bytes], largest: int, keep: Callable[[str, bytes], None]) -> None:
+def check(manifest: Manifest, archive: Iterator[bytes], keep: Callable[[str, bytes], None]) -> None:
     """Verify an archive that streams in, to its last record; `keep(path, bytes)` is handed the files' content, in order.
 
     Raises Damaged naming the archive and the offset of the first thing that is not as the manifest says; nothing unverified
@@ -94,7 +94,7 @@ def check(manifest: Manifest, archive: Iterator[bytes], largest: int, keep: Call
     """
     name = f"{manifest.name}.tar.gz"
     plain = _Inflated(name, _verified(manifest, name, archive))
-    sequence = Sequence(largest)
+    sequence = Sequence(manifest.largest)
     for file in manifest.files:
         _expect_header(plain.exactly(BLOCK), file, name)
         stream = Watched(plain.read, f"{name}: {file.path}", file.size, lambda piece, path=file.path: keep(path, piece))  # type: ignore[misc]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from zkboot.backup import manifest as manifests
-from zkboot.backup.manifest import ARCHIVE, CURRENT, DAMAGED, DRILLED, MANIFEST, NAME, VERIFIED, Manifest
+from zkboot.backup.manifest import ARCHIVE, CURRENT, DAMAGED, DRILLED, MANIFEST, VERIFIED, Manifest
 from zkboot.backup.store import Listing, Store
 from zkboot.errors import Damaged, UsageError
 
@@ -17,6 +17,7 @@ class Entry(NamedTuple):
     damaged: float | None  # found damaged, the last time that it was read back
     current: float | None  # nothing had been written since, when that was last looked at
     drilled: float | None = None  # a server was started from it, the last time
+    written: float | None = None  # its manifest
 
     @property
     def began(self) -> float:
@@ -24,8 +25,10 @@ class Entry(NamedTuple):
 
     @property
     def as_of(self) -> float:
-        """Until when it is known to hold all that had been written."""
-        return max(self.began, self.current or 0.0)
+        """Until when it is known to hold all that had been written. Names only grow: after a time at which the store's clock was
+        ahead they are ahead for good, and the manifest was there before."""
+        began = self.began if self.written is None else min(self.began, self.written)
+        return max(began, self.current or 0.0)
 
 
 class Catalogue(NamedTuple):
@@ -61,7 +64,7 @@ def of_listing(listing: Listing, prefix: str) -> Catalogue:
     """What has a manifest, with its marks."""
     modified = {key.removeprefix(prefix): instant for key, instant in listing.objects.items()}
     names = sorted(key.removesuffix(MANIFEST) for key in modified if key.endswith(MANIFEST))
-    return Catalogue(tuple(_entry(name, modified) for name in names if NAME.fullmatch(name)), listing.date)
+    return Catalogue(tuple(_entry(name, modified) for name in names if manifests.is_name(name)), listing.date)
 
 
 def _entry(name: str, modified: Mapping[str, float]) -> Entry:
@@ -72,7 +75,7 @@ def _entry(name: str, modified: Mapping[str, float]) -> Entry:
         verified, damaged = (verified, None) if verified > damaged else (None, damaged)
     if name + ARCHIVE not in modified:
         verified, damaged = None, damaged or modified[name + MANIFEST]
-    return Entry(name, verified, damaged, modified.get(name + CURRENT), modified.get(name + DRILLED))
+    return Entry(name, verified, damaged, modified.get(name + CURRENT), modified.get(name + DRILLED), modified[name + MANIFEST])
 
 
 def load(store: Store, prefix: str, name: str) -> Manifest:

@@ -11,10 +11,9 @@ from zkboot.backup import archive, catalogue, progress
 from zkboot.backup import manifest as manifests
 from zkboot.backup.catalogue import Catalogue, Entry
 from zkboot.backup.manifest import ARCHIVE, MANIFEST, Manifest
-from zkboot.backup.sequence import largest
 from zkboot.backup.store import Store
-from zkboot.backup.verify import Tell, figures, verify
-from zkboot.errors import UnknownFact
+from zkboot.backup.verify import Tell, figures, load, mark_damaged, verify
+from zkboot.errors import Damaged, UnknownFact
 from zkboot.settings import Settings
 from zkboot.steps import step
 
@@ -37,10 +36,14 @@ def bring(first: Store, second: Store, settings: Settings, by: str, confirm: Cal
     if wanted:
         second.abort_unfinished(prefix)
     for entry in wanted:
-        manifest = catalogue.load(first, prefix, entry.name)
+        manifest = load(first, settings, entry.name, by)
         if all(known.name != entry.name for known in copied.entries):
             began = time.monotonic()
-            copy(first, second, settings, manifest, confirm)
+            try:
+                copy(first, second, settings, manifest, confirm)
+            except Damaged as damage:  # else it would be read again at each look, and those after it never copied
+                mark_damaged(first, settings, entry.name, by, damage)
+                raise
             took = figures(manifest, time.monotonic() - began)
             tell(f"copied {entry.name} to s3://{settings.backup.copy_bucket}/{prefix}: {took}")
         verify(second, settings, manifest, by, lambda sentence: tell(f"in {settings.backup.copy_bucket}: {sentence}"))
@@ -58,7 +61,7 @@ def copy(first: Store, second: Store, settings: Settings, manifest: Manifest, co
 
     try:
         with progress.shown(f"copying {manifest.name} to {settings.backup.copy_bucket}", manifest.bytes) as moved:
-            archive.check(manifest, passed_on(), largest(settings), lambda path, data: moved(len(data)))
+            archive.check(manifest, passed_on(), lambda path, data: moved(len(data)))
         confirm()
         upload.complete()
     except BaseException:

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 from zkboot.backup import archive, catalogue, progress
 from zkboot.backup.manifest import ARCHIVE, DRILLED, VERIFIED, Manifest
 from zkboot.backup.scratch import scratch
-from zkboot.backup.sequence import largest
+from zkboot.backup.sequence import expect_buffer
 from zkboot.backup.sizes import span
 from zkboot.backup.store import Store
 from zkboot.backup.verify import Tell, figures, mark, mark_damaged
@@ -36,15 +36,16 @@ class Took(NamedTuple):
 def drill(store: Store, settings: Settings, manifest: Manifest, by: str, tell: Tell) -> None:
     """Unpack, verify, start, compare; then mark the backup as verified and drilled, or as damaged.
 
-    Raises Damaged, UnknownFact (memory or disk are short), ZkbootError when the server does not start: nothing is marked
-    then, for that may be this machine's fault.
+    Raises Damaged, Unfit, UnknownFact (memory or disk are short), ZkbootError when the server does not start: nothing is
+    marked then, for that may be this machine's fault.
     """
+    expect_buffer(manifest, settings)
     listed = catalogue.read(store, settings.backup.prefix)
     age = listed.date - listed.named(manifest.name).as_of
     with scratch(settings, manifest) as server:
         try:
             unpacking = unpack(store, settings, manifest, server.data)
-            wanted = expected(manifest, server.data, largest(settings))
+            wanted = expected(manifest, server.data)
             with step("start scratch server"):
                 took = Took(unpacking, server.start())
             found = loaded(manifest, server.data)
@@ -68,15 +69,15 @@ def unpack(store: Store, settings: Settings, manifest: Manifest, data_dir: str) 
         files.make_folder(f"{data_dir}/version-2")
         chunks = store.read(f"{settings.backup.prefix}{manifest.name}{ARCHIVE}")
         with _Written(data_dir) as written, progress.shown(f"unpacking {manifest.name}", manifest.bytes) as moved, step("unpack"):
-            archive.check(manifest, chunks, largest(settings), lambda path, data: moved(written.add(path, data)))
+            archive.check(manifest, chunks, lambda path, data: moved(written.add(path, data)))
     return time.monotonic() - began
 
 
-def expected(manifest: Manifest, data_dir: str, largest: int) -> tree.Tree:
+def expected(manifest: Manifest, data_dir: str) -> tree.Tree:
     """By the backup's own files."""
     snapshot, *logs = (f"{data_dir}/{file.path}" for file in manifest.files)
     with files.unknown_on_error():
-        return tree.of_files(snapshot, logs, largest)
+        return tree.of_files(snapshot, logs, manifest.largest)
 
 
 def loaded(manifest: Manifest, data_dir: str) -> tree.Tree:

@@ -7,6 +7,7 @@ and the next one that holds the lease aborts what was left unfinished.
 import contextlib
 import os
 import time
+from typing import NamedTuple
 
 from zkboot import __version__
 from zkboot.backup import archive, catalogue, cold, lease, progress
@@ -30,6 +31,13 @@ ATTEMPTS = 3  # at a copy during which no file is changed by the server
 COLD = "cold"  # as a mode
 
 
+class Begun(NamedTuple):
+    """A backup's beginning: what there was, with the store's clock, of which the name is made, and the machine's clock."""
+
+    listed: Catalogue
+    monotonic: float
+
+
 def make(world: World, store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
     """One backup under the lease, read back; None where nothing was written since the newest: that is marked as current.
 
@@ -51,13 +59,13 @@ def make(world: World, store: Store, settings: Settings, node: Node, held: lease
 
 def hot(store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
     """Whether a server writes meanwhile or not."""
-    listed = catalogue.read(store, settings.backup.prefix)
+    begun = begin(store, settings)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with survey(source(settings), node.wanted) as found:
-                if still_current(store, settings, node, listed, found, tell):
+                if still_current(store, settings, node, begun.listed, found, tell):
                     return None
-                return copy(store, settings, node, found, listed, held, tell)
+                return copy(store, settings, node, found, begun, held, tell)
         except Damaged as damage:
             if attempt == ATTEMPTS:
                 raise
@@ -66,15 +74,20 @@ def hot(store: Store, settings: Settings, node: Node, held: lease.Lease, tell: T
 
 
 def stopped(world: World, store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
-    listed = catalogue.read(store, settings.backup.prefix)
+    begun = begin(store, settings)
     with survey(source(settings), node.wanted) as found:
-        if still_current(store, settings, node, listed, found, tell):
+        if still_current(store, settings, node, begun.listed, found, tell):
             return None
     with (
         cold.stopped(world, settings, lambda: look(world, settings), tell) as node,
         survey(source(settings), found.last) as whole,
     ):
-        return copy(store, settings, node, whole, listed, held, tell)
+        return copy(store, settings, node, whole, begun, held, tell)
+
+
+def begin(store: Store, settings: Settings) -> Begun:
+    monotonic = time.monotonic()
+    return Begun(catalogue.read(store, settings.backup.prefix), monotonic)
 
 
 def source(settings: Settings) -> Source:
@@ -107,12 +120,9 @@ def still_current(store: Store, settings: Settings, node: Node, listed: Catalogu
     return True
 
 
-def copy(
-    store: Store, settings: Settings, node: Node, found: Survey, listed: Catalogue, held: lease.Lease, tell: Tell
-) -> Manifest:
+def copy(store: Store, settings: Settings, node: Node, found: Survey, begun: Begun, held: lease.Lease, tell: Tell) -> Manifest:
     """Archive, then manifest. Raises Damaged when a file changed on the way; an upload that is not completed is aborted."""
-    started = time.monotonic()
-    name = new_name(listed)
+    name = new_name(begun.listed)
     size = sum(part.size for part in found.parts)
     tell(f"copying {mib(size)} of {len(found.parts)} files to {settings.backup.prefix}{name}{ARCHIVE}")
     upload = store.upload(f"{settings.backup.prefix}{name}{ARCHIVE}", size)
@@ -135,7 +145,8 @@ def copy(
         mode=settings.backup.mode,
         had_quorum=node.quorum is not None,
         epoch=epoch(settings, written.last),
-        seconds=round(time.monotonic() - started, 3),
+        largest=largest(settings),
+        seconds=round(time.monotonic() - begun.monotonic, 3),
         zkboot=__version__,
         zookeeper=zookeeper_version(settings),
         **written._asdict(),

@@ -8,13 +8,16 @@ A name is the UTC time at which the backup began, by the store's clock: names so
 """
 
 import calendar
+import itertools
 import json
+import os
 import re
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from zkboot.errors import Damaged, NewerSchema
+from zkboot.zookeeper import formats
 
 SCHEMA = 1
 ARCHIVE = ".tar.gz"
@@ -27,7 +30,7 @@ DRILLED = ".drilled.json"
 PIECE = 1 << 20  # bytes of the archive under one checksum
 
 NAME_FORMAT = "%Y%m%dT%H%M%SZ"
-NAME = re.compile(r"\d{8}T\d{6}Z")
+NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 NAME_LENGTH = 16
 PATH = re.compile(r"version-2/(snapshot\.[0-9a-f]{1,16}(\.gz|\.snappy)?|log\.[0-9a-f]{1,16})")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -56,8 +59,9 @@ class Manifest(NamedTuple):
     epoch: int  # the server's current epoch
     first: int  # zxid of the snapshot
     last: int  # zxid
-    seconds: float  # that making it took
+    seconds: float  # that making it took, from its name on: nothing later is in it
     size: int  # of the archive, in bytes
+    largest: int  # bytes: the longest payload of a record that its servers took
     sha256: str  # of the archive
     pieces: tuple[str, ...]  # the SHA-256 of each PIECE bytes of the archive
     files: tuple[File, ...]  # in the archive's order: the snapshot, then the logs
@@ -80,6 +84,22 @@ def instant_of(name: str) -> float:
     return float(calendar.timegm(time.strptime(name, NAME_FORMAT)))
 
 
+def is_name(text: str) -> bool:
+    """Whether this can be a backup's name: a time that there was or will be."""
+    if not NAME.fullmatch(text):
+        return False
+    try:
+        instant_of(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_archive(text: str) -> bool:
+    """Whether this, behind the prefix, can be an archive's key."""
+    return text.endswith(ARCHIVE) and is_name(text.removesuffix(ARCHIVE))
+
+
 def is_path(path: str) -> bool:
     """Whether this can be a file in an archive: it stays in its folder, and is one of ZooKeeper's."""
     return PATH.fullmatch(path) is not None
@@ -99,7 +119,7 @@ def of_json(body: bytes, key: str) -> Manifest:
     """Raises Damaged naming `key` and the field that is wrong, NewerSchema."""
     try:
         fields = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Damaged(f"{key}: not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise Damaged(f"{key}: not a manifest")
@@ -131,7 +151,7 @@ def _manifest(fields: Mapping[str, Any]) -> Manifest:
     instant_of(found.name)
     for field in ("name", "cluster", "cluster_id", "instance_id", "mode", "zkboot", "zookeeper"):
         _expect(isinstance(getattr(found, field), str), field)
-    for field in ("generation", "server_id", "epoch", "size"):
+    for field in ("generation", "server_id", "epoch", "largest", "size"):
         _expect(_is_count(getattr(found, field)), field)
     _expect(isinstance(found.had_quorum, bool), "had_quorum")
     _expect(isinstance(found.seconds, (int, float)) and found.seconds >= 0, "seconds")
@@ -140,7 +160,14 @@ def _manifest(fields: Mapping[str, Any]) -> Manifest:
     _expect(bool(found.files), "files")
     for file in found.files:
         _expect(isinstance(file.path, str) and is_path(file.path) and _is_count(file.size) and _is_sha256(file.sha256), "files")
+    _expect(_in_order([file.path for file in found.files]), "files")
     return found
+
+
+def _in_order(paths: list[str]) -> bool:
+    """One snapshot, then logs, each of later transactions than the one before: as a server reads them."""
+    zxids = [formats.zxid_of_name(os.path.basename(path), formats.LOG) for path in paths]  # -1 for a snapshot
+    return zxids[0] < 0 and all(one < other for one, other in itertools.pairwise(zxids))
 
 
 def _expect(fits: bool, field: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from zkboot.backup import catalogue, retention, table
-from zkboot.backup.manifest import ARCHIVE, CURRENT, DAMAGED, DRILLED, MANIFEST, NAME, VERIFIED, Manifest
+from zkboot.backup.manifest import ARCHIVE, CURRENT, DAMAGED, DRILLED, MANIFEST, NAME_LENGTH, VERIFIED, Manifest, is_name
 from zkboot.backup.store import Store
 from zkboot.backup.verify import Tell
 from zkboot.errors import ZkbootError
@@ -74,7 +74,7 @@ def _left(objects: Mapping[str, float], prefix: str, names: set[str], date: floa
     """Names of which there are objects, but no manifest, and nothing that was written lately."""
     written: dict[str, float] = {}
     for key, modified in objects.items():
-        name = key.removeprefix(prefix)[: len("YYYYMMDDThhmmssZ")]
-        if NAME.fullmatch(name) and key.removeprefix(prefix + name) in OBJECTS:
+        name = key.removeprefix(prefix)[:NAME_LENGTH]
+        if is_name(name) and key.removeprefix(prefix + name) in OBJECTS:
             written[name] = max(written.get(name, 0.0), modified)
     return tuple(sorted(name for name, modified in written.items() if name not in names and date - modified > LEFT))

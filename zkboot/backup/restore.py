@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from zkboot.backup import archive, catalogue, progress
 from zkboot.backup.manifest import ARCHIVE, NAME_LENGTH, Manifest
-from zkboot.backup.sequence import largest
+from zkboot.backup.sequence import expect_buffer
 from zkboot.backup.sizes import mib
 from zkboot.backup.store import Store
 from zkboot.backup.verify import Tell, figures, mark_damaged
@@ -63,6 +63,7 @@ class NodeBackups:
             archives = Archives(settings.node.data_dir, settings.node.data_log_dir, settings.node.conf_dir)
             with files.unknown_on_error():
                 data, log = archives.clear(name)
+                expect_buffer(manifest, settings)
                 expect_room(manifest, settings)
                 try:
                     self._download(manifest, source, Folders(data, log), tell, keep)
@@ -94,7 +95,7 @@ class NodeBackups:
                 moved(len(piece))
                 keep()
 
-            archive.check(manifest, self._store.read(f"{source}{ARCHIVE}"), largest(self._settings), store)
+            archive.check(manifest, self._store.read(f"{source}{ARCHIVE}"), store)
         tell(f"the backup {name} is whole: verified to 0x{manifest.last:x}, {figures(manifest, time.monotonic() - began)}")
 
 

@@ -16,7 +16,7 @@ PERIODS = (("day", "%Y-%m-%d"), ("week", "%G-%V"), ("month", "%Y-%m"))  # of UTC
 
 
 class Rules(NamedTuple):
-    """All 0 deletes nothing. `days` in days of 24 hours."""
+    """All 0 deletes nothing. `days` in days of 24 hours, since a backup was last known to hold all that had been written."""
 
     newest: int = 0
     days: float = 0
@@ -39,7 +39,7 @@ def kept(entries: Sequence[Entry], rules: Rules, date: float) -> dict[str, str]:
     if rules.newest:
         why |= {entry.name: f"one of the newest {rules.newest}" for entry in verified[-rules.newest :] if entry.name not in why}
     if rules.days:
-        young = (entry for entry in entries if date - entry.began <= rules.days * DAY)
+        young = (entry for entry in entries if date - entry.as_of <= rules.days * DAY)
         why |= {entry.name: f"not older than {rules.days:g} d" for entry in young if entry.name not in why}
     for (period, form), number in zip(PERIODS, (rules.daily, rules.weekly, rules.monthly), strict=True):
         last = {time.strftime(form, time.gmtime(entry.began)): entry for entry in verified}

@@ -8,7 +8,8 @@ import os
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
-from zkboot.errors import Damaged
+from zkboot.backup.manifest import Manifest
+from zkboot.errors import Damaged, Unfit
 from zkboot.settings import Settings
 from zkboot.zookeeper import formats
 from zkboot.zookeeper.contents import follows
@@ -124,5 +125,15 @@ class Sequence:
 
 
 def largest(settings: Settings) -> int:
-    """The longest payload of a record, in bytes."""
+    """The longest payload of a record that this node's server takes, in bytes."""
     return 2 * settings.zookeeper.jute_maxbuffer
+
+
+def expect_buffer(manifest: Manifest, settings: Settings) -> None:
+    """Raises Unfit where this node's server may refuse a record that the backup's own servers took."""
+    if manifest.largest > largest(settings):
+        raise Unfit(
+            f"the backup {manifest.name} is of servers with jute.maxbuffer {manifest.largest // 2}, and this node's has"
+            f" {settings.zookeeper.jute_maxbuffer}: it may refuse what they took. Set zookeeper.jute_maxbuffer ="
+            f" {manifest.largest // 2} or more, then run this again"
+        )

@@ -46,4 +46,5 @@ class Store(Protocol):
         """Begin an upload of at most about `size` bytes."""
 
     def abort_unfinished(self, prefix: str) -> int:
-        """Abort every upload under the prefix that was begun and neither completed nor aborted; how many there were."""
+        """Abort every upload of an archive under the prefix that was begun and neither completed nor aborted, not what others
+        send there; how many there were."""

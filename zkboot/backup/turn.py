@@ -19,8 +19,9 @@ def order(quorum: Quorum) -> tuple[int, ...]:
 
 def due(catalogue: Catalogue, interval: float) -> float:
     """Since how many seconds a backup is due; below 0 when none is yet. Due a look before the interval has passed, so that
-    it never has when the timer comes again; without any backup that is not damaged, from the beginning."""
-    if catalogue.newest is None:
+    it never has when the timer comes again; without any backup that is not damaged, from the beginning, and at once after one
+    that was made when the store's clock was ahead."""
+    if catalogue.newest is None or catalogue.newest.as_of > catalogue.date + LOOK:
         return 0.0
     return catalogue.date - catalogue.newest.as_of - max(interval - LOOK, 0.0)
 

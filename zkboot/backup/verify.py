@@ -7,7 +7,6 @@ from collections.abc import Callable
 from zkboot.backup import archive, catalogue, progress
 from zkboot.backup import manifest as manifests
 from zkboot.backup.manifest import ARCHIVE, DAMAGED, VERIFIED, Manifest
-from zkboot.backup.sequence import largest
 from zkboot.backup.sizes import mib, span
 from zkboot.backup.store import Store
 from zkboot.errors import Damaged, ZkbootError
@@ -46,7 +45,7 @@ def verify(store: Store, settings: Settings, manifest: Manifest, by: str, tell: 
     key = f"{settings.backup.prefix}{manifest.name}{ARCHIVE}"
     try:
         with step("read back"), progress.shown(f"verifying {manifest.name}", manifest.bytes) as moved:
-            archive.check(manifest, store.read(key), largest(settings), lambda path, data: moved(len(data)))
+            archive.check(manifest, store.read(key), lambda path, data: moved(len(data)))
     except Damaged as damage:
         mark_damaged(store, settings, manifest.name, by, damage)
         raise

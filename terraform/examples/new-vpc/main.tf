@@ -42,6 +42,13 @@ data "aws_availability_zones" "available" {
     name   = "zone-type"
     values = ["availability-zone"]
   }
+
+  lifecycle {
+    postcondition {
+      condition     = length(self.names) >= 3
+      error_message = "${self.id} has ${length(self.names)} zones for this account (${join(", ", self.names)}), and an ensemble outlives the loss of a zone in three only: choose another region (AWS_REGION)."
+    }
+  }
 }
 
 locals {

@@ -19,3 +19,14 @@ run "plans_in_three_zones" {
     error_message = "subnets beside each other in the VPC's range"
   }
 }
+
+run "says_that_the_region_has_too_few_zones" {
+  command = plan
+
+  override_data {
+    target = data.aws_availability_zones.available
+    values = { id = "us-west-1", names = ["us-west-1a", "us-west-1c"] }
+  }
+
+  expect_failures = [data.aws_availability_zones.available]
+}
