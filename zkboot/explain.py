@@ -68,7 +68,7 @@ CONDITIONS: dict[int, tuple[Condition, ...]] = {
     16: (
         UNFINISHED,
         ("another node is its seed", lambda w: not w.is_seed),
-        ("that seed is neither dead nor empty", lambda w: not w.seed_gone),
+        ("that seed is neither dead nor empty, nor of another disk", lambda w: not w.seed_gone),
         ("no disk of the generation has a voter but the seed", lambda w: w.seed_alone),
     ),
     17: (("enough voters remain to elect", lambda w: not w.too_few),),

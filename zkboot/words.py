@@ -304,10 +304,13 @@ class Words:
 
     @cached_property
     def seed_gone(self) -> bool:
-        """The seed is dead, has promised that its disk is empty, or has given up what it was to restore."""
+        """The seed is dead, has promised that its disk is empty, or has given up what it was to be built from or to restore."""
         assert self.record is not None
         report = self.reports.get(self.record.seed)
-        return self.dead(self.record.seed) or (report is not None and report.holds is Holds.EMPTY) or self.given_up
+        promised = report is not None and report.holds is Holds.EMPTY
+        # It reported `joining` before it was named. Where it says `data` now and is not built, that is another disk (row 15).
+        other_disk = report is not None and report.holds is Holds.DATA and not self.record.started
+        return self.dead(self.record.seed) or promised or other_disk or self.given_up
 
     @cached_property
     def given_up(self) -> bool:

@@ -302,7 +302,9 @@ class Facts:
     @cached_property
     def seed_gone(self) -> bool:
         assert self.record is not None
-        return self.dead(self.record.seed) or self.says_empty(self.record.seed) or self.given_up
+        report = self.reports.get(self.record.seed)
+        other_disk = not self.record.started and report is not None and report.holds is Holds.DATA
+        return self.dead(self.record.seed) or self.says_empty(self.record.seed) or other_disk or self.given_up
 
     @cached_property
     def given_up(self) -> bool:

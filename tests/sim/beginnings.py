@@ -3,6 +3,7 @@
 from tests.sim.director import Director
 from tests.sim.node import Node
 from zkboot import record as records
+from zkboot.model import Holds
 
 
 def until_three_vote(d: Director) -> None:
@@ -72,6 +73,26 @@ def id_of_the_dead(d: Director) -> None:
     d.sim.boot(seed)
     d.wait(lambda: {c.instance_id for c in d.record().members.values()} - {n.id for n in nodes}, "a third claims")
     d.release(still)
+    d.run(10)
+
+
+def old_volume_of_a_creation(d: Director) -> None:
+    """The seed serves alone, not yet `created`, and loses its volume; it creates anew, and is switched off before it has
+    built anything. The two others are its joiners by then, and it comes back with the volume that it had lost."""
+    d.sim.fleet.desired = 3
+    d.wait(lambda: len(d.sim.nodes) == 3, "three machines")
+    d.wait(lambda: d.sim.ledger.record, "a record")
+    seed = d.sim.nodes[d.record().seed]
+    others = [n for n in d.sim.nodes.values() if n is not seed]
+    still = [d.hold(node, "disk read") for node in others]
+    d.wait(lambda: d.serves(seed), "the seed serves alone")
+    d.take_volumes(seed)
+    d.wait(lambda: d.record().generation == 2, "the creation begins anew")
+    assert not d.record().started
+    d.sim.power_off(seed)
+    d.release(*still)
+    d.wait(lambda: all(d.reports(node, Holds.JOINING) for node in others), "the two are its joiners")
+    d.give_back_volumes(seed)
     d.run(10)
 
 

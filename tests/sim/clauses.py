@@ -54,6 +54,12 @@ CLAUSES: tuple[Clause, ...] = (
     ),
     Clause("a copy of the promise stands on the root disk", switches.PROMISE_IN_REPORT_ALONE, races.come_back_without_aws, TWO),
     Clause("`empty` needs no freshness", switches.EMPTY_FRESH, races.two_of_three_emptied, STUCK),
+    Clause(
+        "a seed that finds another disk than it was to build is one no more",
+        switches.SEED_OF_ANOTHER_DISK,
+        beginnings.old_volume_of_a_creation,
+        STUCK,
+    ),
     # the judge
     Clause(
         "the judge compares-and-sets the revision it judged",

@@ -96,6 +96,14 @@ def fenced_or_not(w: Words) -> bool:
     return unasked or bool(ORIGINAL["record_lets"](w))
 
 
+def gone_if_dead_or_empty(w: Words) -> bool:
+    """A seed that reports another disk than it was to build still is the one to wait for."""
+    report = w.reports.get(w.record.seed) if w.record else None
+    promised = report is not None and report.holds is Holds.EMPTY
+    return promised or w.given_up or (w.record is not None and w.dead(w.record.seed))
+
+
+SEED_OF_ANOTHER_DISK: Switch = [(Words, "seed_gone", property(gone_if_dead_or_empty))]
 IDS_FREED_AT_ONCE: Switch = [(actions, "with_claim", freeing_any)]
 NO_FENCE_ON_DISK: Switch = [(policy, "record_lets", fenced_or_not)]
 JOINED_UNREPORTED: Switch = [(actions, "write_report", unless_it_joins)]
