@@ -1,8 +1,7 @@
 """`python -m tests.crash [--only WORDS] [--once] [--again]`: play what is not played yet, a line for each case, then a table.
 
 --only join,reseed/before   cases whose name begins so: STORY/WHEN:STEP:HOW
---once                      the fixed choice: each step once, a chain of them in each story; `make test` plays most of these,
-                            `make test-long` the rest
+--once                      the fixed choice of `make test`: each step once, a chain of them in each story
 --again                     forget what earlier runs have played
 
 Results are kept in build/crash.jsonl, line by line: a run that was stopped goes on where it was, and what had a problem is played
