@@ -111,15 +111,20 @@ def conflict(w: Words) -> str:
     if record is not None and disk is not None and disk.generation > record.generation:
         return (
             f"this disk is of generation {disk.generation}, the record of the older {record.generation}: an "
-            f"old record was put back"
+            f"old record was put back; put its newest version back: {versions(w)}"
         )
     if foreign is not None:
         own = record.cluster_id if record is not None else (disk.cluster_id if disk else "none")
         return (
             f"the leader at {foreign.address} belongs to cluster {foreign.cluster_id} and counts this node "
-            f"as its own, whose cluster is {own}"
+            f"as its own, whose cluster is {own}; take this address out of the configuration there, or terminate this "
+            f"instance, so that the group launches one with another address"
         )
     return ""
+
+
+def versions(w: Words) -> str:
+    return f"`aws s3api list-object-versions --bucket … --prefix control/{w.seen.cluster}/record.json` shows what it was"
 
 
 # --- 2: the group takes this instance
@@ -130,11 +135,11 @@ def row_2(w: Words) -> bool:
         return False
     if holds_nothing(w):
         return True
-    to_zero = w.group is not None and w.group.desired == 0
+    going_to_zero = w.group is not None and w.group.desired == 0
     if w.quorum is not None and w.record is not None and w.record.state is State.CREATED and w.group is not None:
         own = w.own_server
-        return own is None or own.role is Role.OBSERVER or stands_without_me(w) is not None or to_zero
-    return to_zero and w.seen.quorum is None and lasting(w, NO_QUORUM, w.seen.limits.staleness)
+        return own is None or own.role is Role.OBSERVER or stands_without_me(w) is not None or going_to_zero
+    return going_to_zero and w.seen.quorum is None and lasting(w, NO_QUORUM, w.seen.limits.staleness)
 
 
 def then_2(w: Words) -> Decision:
@@ -670,11 +675,11 @@ def row_12(w: Words) -> bool:
 
 def then_12(w: Words) -> Decision:
     lost = f"cluster {w.seen.cluster} has no record, but there is {remains(w)}"
-    back = f"`aws s3api list-object-versions --bucket … --prefix control/{w.seen.cluster}/record.json` shows what it was"
     return say(
         Action.HALT,
-        f"halted: {lost}; the record is lost, and nothing is created over what may exist. Put it back: {back}. Where nothing is "
-        "left but backups, or this is a new region, `zkboot restore --adopt-cluster-id` on one node goes on from the newest",
+        f"halted: {lost}; the record is lost, and nothing is created over what may exist. Put it back: {versions(w)}. "
+        "Where nothing is left but backups, or this is a new region, `zkboot restore --adopt-cluster-id` on one node goes on "
+        "from the newest",
     )
 
 

@@ -98,7 +98,7 @@ def aborts_what_was_left(found: Node) -> None:
 
 
 def aborts_in(store: S3Backups, prefix: str) -> None:
-    store.upload(prefix + "left", 1)
+    store.upload(f"{prefix}20261122T000000Z.tar.gz", 1)
     assert store.abort_unfinished(prefix) >= 1
 
 
