@@ -52,7 +52,10 @@ def test_a_partitioned_minority_returns_after_the_reseed(stage: Stage) -> None:
         assert record(zk)["generation"] == 2
         partitions.close()
         replaced(zk, 5, 2)
-    assert told.reported(old) in archived(old).values()
+    # Where it could not read the record for a turn, it has started its server as any member does whose AWS is away, and ZooKeeper
+    # may have brought its data up to date before they were archived.
+    started = old.said(r"no quorum seen: server \d started with its data")
+    assert told.reported(old) in archived(old).values() or (started and told.reported(old) < max(archived(old).values()))
 
 
 @pytest.mark.long
