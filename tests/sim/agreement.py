@@ -192,7 +192,7 @@ def a_survivor_with_a_later_epoch_leads_alone_and_the_old_follow(one: Player, tw
 
 def members_come_change_and_go(one: Player, two: Player, three: Player) -> Facts:
     one.create()
-    found = [join(two, one), join(three, one, Role.OBSERVER), serve(three)]
+    found = [join(two, one), join(three, one, Role.OBSERVER), str(three.wait_for(Mode.OBSERVER))]
     found.append(change(one, (three.line(),)))
     found.append(change(one, (three.line(Role.OBSERVER),)))
     found.append(change(one, (), (3,)))
