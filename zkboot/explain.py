@@ -51,7 +51,7 @@ CONDITIONS: dict[int, tuple[Condition, ...]] = {
             lambda w: w.seen.disk.state is DiskState.DATA or w.fenced_creation,
         ),
         ("a configuration names this node", policy.named),
-        ("the record names the disk's generation behind its fence, or cannot be read", policy.record_lets),
+        ("the record names the disk's generation behind its fence, or cannot be read and never gave it up", policy.record_lets),
         ("the server is stopped, or stuck for longer than a start takes", lambda w: not w.seen.server.running or policy.stuck(w)),
     ),
     10: (NO_QUORUM, ("the own report is known to be no longer true", policy.row_10)),

@@ -210,6 +210,7 @@ class Disk(NamedTuple):
     server_id: int | None = None  # the generation file's
     seeded: bool = False  # this node built it as the seed of its generation
     fenced: bool = False  # and the record said `started` before anything was started from it
+    over: bool = False  # the record was seen to name a later generation: never started without its word
     marked: bool = False  # ZooKeeper's `initialize` marker lies there
     data: Data | None = None  # for data; for damaged what could still be read
     promised: bool = False  # the root disk's copy of an `empty` report: the server stays stopped

@@ -246,7 +246,7 @@ def row_4(w: Words) -> bool:
 def then_4(w: Words) -> Decision:
     disk, own = w.seen.disk, w.own_server
     assert own is not None
-    if disk.state is DiskState.DATA and (w.of_generation or (w.record is None and disk.identity is not None)):
+    if disk.state is DiskState.DATA and (w.of_generation or (w.record is None and disk.identity is not None and not disk.over)):
         if w.promised and (w.record is None or isinstance(w.seen.reports, Unknown)):
             text = f"it is unknown {undecided(w) or 'what the record says'}"
             return say(Action.WAIT, f"waiting: server {own.id} had promised an empty disk, holds data again, and {text}")
@@ -259,7 +259,7 @@ def then_4(w: Words) -> Decision:
     if w.record is None:
         return say(
             Action.WAIT,
-            f"waiting: server {own.id} has no usable disk ({disk.state}), and the record is {why(w.seen.record)}",
+            f"waiting: server {own.id} has no usable disk ({disk.state}{over(w)}), and the record is {why(w.seen.record)}",
         )
     held = (
         disk.why
@@ -282,10 +282,10 @@ def then_5(w: Words) -> Decision:
     if not hung(w):
         return say(Action.WAIT, f"waiting: server {w.own_server.id} runs but does not serve yet")
     text = f"server {w.own_server.id} has run {silence(w):.0f} s without serving while a quorum does"
-    if disk.state is DiskState.DATA and (w.of_generation or w.record is None):
+    if disk.state is DiskState.DATA and (w.of_generation or (w.record is None and not disk.over)):
         return say(Action.RESTART, f"{text}: restarted")
     if disk.state is DiskState.UNKNOWN or w.record is None:
-        held = f"{disk.state}{f' ({disk.why})' if disk.why else ''}"
+        held = f"{disk.state}{over(w)}{f' ({disk.why})' if disk.why else ''}"
         return say(Action.WAIT, f"waiting: {text}; its disk is {held}, the record {why(w.seen.record)}")
     return say(Action.REJOIN, f"{text}, and its disk is {disk.state}: it joins again")
 
@@ -544,11 +544,11 @@ def named(w: Words) -> bool:
 
 
 def record_lets(w: Words) -> bool:
-    """The record cannot be read (and this is no seed's unfenced disk), or it names the disk's generation with its
-    fence behind it."""
+    """The record cannot be read (and this is no seed's unfenced disk, nor one whose generation it was seen to have given up), or
+    it names the disk's generation with its fence behind it."""
     disk = w.seen.disk
     if isinstance(w.seen.record, Unknown):
-        return disk.identity is not None and (not disk.seeded or disk.fenced)
+        return disk.identity is not None and (not disk.seeded or disk.fenced) and not disk.over
     return w.record is not None and w.of_generation and not (w.is_seed and not w.record.started)
 
 
@@ -640,7 +640,17 @@ def row_11(w: Words) -> bool:
 
 
 def then_11(w: Words) -> Decision:
-    return say(Action.WAIT, f"waiting: no quorum seen, and it is unknown {unknown(w)}")
+    stays = f"; its disk, {w.seen.disk.state}{over(w)}, is not started without that"
+    kept = bool(over(w)) and not w.seen.server.running
+    return say(Action.WAIT, f"waiting: no quorum seen, and it is unknown {unknown(w)}{stays if kept else ''}")
+
+
+def over(w: Words) -> str:
+    """Why a disk is not started while the record cannot be read; "" where that does not forbid it."""
+    disk = w.seen.disk
+    if not disk.over or disk.identity is None or w.record is not None:
+        return ""
+    return f" of generation {disk.identity.generation}, which the record was seen to have given up"
 
 
 def unknown(w: Words) -> str:

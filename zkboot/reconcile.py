@@ -72,8 +72,8 @@ def turn(world: World, settings: Settings, say: Say = silence) -> Turn:
 
 
 def look(world: World, settings: Settings, notes: Notes) -> tuple[Seen, Decision]:
-    """Observe, keep the own report true, decide, and note since when what holds."""
-    found = register(world, settings, notes, observe(world, settings, notes))
+    """Observe, mark a disk whose generation is over, keep the own report true, decide, and note since when what holds."""
+    found = register(world, settings, notes, mark_over(world, observe(world, settings, notes)))
     seen = found.observation
     decision = decide(seen)
     note(world, settings, notes, decision)
@@ -83,6 +83,16 @@ def look(world: World, settings: Settings, notes: Notes) -> tuple[Seen, Decision
         notes.state["restarts"] = 0
     notes.save()
     return found, decision
+
+
+def mark_over(world: World, found: Seen) -> Seen:
+    """What was read of the record must outlast the next turn, which may not be able to read it: before anything is done by it."""
+    seen = found.observation
+    if seen.disk.over or not Words(seen).outlived:
+        return found
+    with step("mark over"):
+        world.disk.mark_over()
+    return Seen(seen._replace(disk=seen.disk._replace(over=True)), found.etag)
 
 
 def note(world: World, settings: Settings, notes: Notes, decision: Decision) -> None:

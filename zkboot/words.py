@@ -141,6 +141,14 @@ class Words:
         return self.record is not None and identity == Identity(self.record.cluster_id, self.record.generation)
 
     @cached_property
+    def outlived(self) -> bool:
+        """The record is this scope's, of the own disk's cluster, and names a later generation."""
+        record, identity = self.record, self.seen.disk.identity
+        if record is None or identity is None or record.scope != self.seen.me.scope:
+            return False
+        return identity.cluster_id == record.cluster_id and identity.generation < record.generation
+
+    @cached_property
     def fenced_creation(self) -> bool:
         """The marked disk that this node built as the seed, and whose fence stands."""
         disk = self.seen.disk

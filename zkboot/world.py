@@ -150,6 +150,10 @@ class DiskApi(Protocol):
         """Write into the generation file that the record says `started`: a seed's disk may now be started without
         asking again."""
 
+    def mark_over(self) -> None:
+        """Write into the generation file that the record was seen to name a later generation: the disk may no longer be started
+        without asking. Gone with the next build."""
+
     def prepare_start(self, digest: str | None, aside: bool) -> None:
         """Right before a start: zoo.cfg from the settings with its dynamic file kept, the kept pending configuration put back
         (or moved aside). `digest` None keeps the one in place."""

@@ -43,7 +43,7 @@ OF_THE_ENSEMBLE: dict[str, Story] = {
     "promise": Story(damage.an_empty_promise_is_taken_back, ("register", "report joining", "raise", "report data")),
     "hang": Story(damage.a_server_hangs, ("stop", "configure", "start")),
     "record": Story(damage.the_record_is_deleted, ("adopt",)),
-    "reseed": Story(damage.a_majority_is_terminated, ("reseed", *SEEDING)),
+    "reseed": Story(damage.a_majority_is_terminated, ("reseed", "mark over", *SEEDING)),
     "bring back": Story(damage.a_seed_is_lost_once_the_others_have_archived, ("bring back",)),
     # Two: where the command is killed as it states its intent, the members have looked before it wakes them.
     "reseed intended": Story(commands.reseed_over_a_live_ensemble, ("intend",)),

@@ -190,6 +190,13 @@ def only_data_of_the_generation_is_started(f: Facts, d: Decision) -> bool:
 
 
 @invariant(*STARTS)
+def what_was_seen_to_be_over_is_not_started_unasked(f: Facts, d: Decision) -> bool:
+    """A disk whose generation the record was seen to have given up is started only where the record can be read and names that
+    generation, whatever ensemble is seen."""
+    return not f.disk.over or f.disk_is_ours
+
+
+@invariant(*STARTS)
 def only_a_member_is_started(f: Facts, d: Decision) -> bool:
     """A server is started with its data only where a configuration names this node: the quorum's, its own or that of the
     voters."""

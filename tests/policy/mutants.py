@@ -179,6 +179,11 @@ def unfenced(w: Words) -> bool:
     return w.record is not None and w.of_generation
 
 
+def forgetful(w: Words, seen: Observation) -> None:
+    """No mark of before is on the disk."""
+    w.seen = seen._replace(disk=seen.disk._replace(over=False))
+
+
 def everything_counts(w: Words, identity: Any) -> bool:
     return identity is not None
 
@@ -269,6 +274,8 @@ HAND_MADE: tuple[Mutant, ...] = (
     word("the target may be even", "target", lambda w: min(5, max(w.group.desired, 1)) if w.group else 1),
     word("the voters serving are all voters", "voters_serving", lambda w: w.quorum.configuration.voters if w.quorum else ()),
     helper("an unfenced seed starts", "record_lets", unfenced),
+    Mutant("a generation seen to be over is forgotten", patches=((Words, "__init__", forgetful),)),
+    helper("nothing is said of a generation that is over", "over", lambda w: ""),
     helper("any node is named", "named", always),
     helper("a pending configuration always goes", "pending_is_lost", always),
     helper("a pending configuration never goes", "pending_is_lost", nothing),

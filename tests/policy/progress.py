@@ -26,14 +26,16 @@ def continues(f: Facts) -> bool:
     data = f.disk.data
     usable = f.fenced_creation or (f.holds_data and data is not None and (not f.disk.seeded or f.fenced))
     named = f.fenced_creation or (data is not None and f.holds_data and bool(f.line(data.committed) or f.line(data.pending)))
-    readable = f.disk.identity is not None if isinstance(f.seen.record, Unknown) else f.disk_is_ours
+    unasked = f.disk.identity is not None and not f.disk.over
+    readable = unasked if isinstance(f.seen.record, Unknown) else f.disk_is_ours
     fence = f.record is None or not f.is_seed or f.record.started
     return usable and named and readable and fence and not f.promised
 
 
 @invariant()
 def a_member_with_its_data_starts_again(f: Facts, d: Decision) -> bool:
-    """Without a quorum a stopped member with its data starts again, whatever AWS says or does not say."""
+    """Without a quorum a stopped member with its data starts again, whatever AWS says or does not say, but for what it had said
+    of its generation."""
     if f.seen.quorum is not None or f.running or not undisturbed(f) or not continues(f) or f.seen.record is None:
         return True
     to_zero = f.seen.taken is True and f.group is not None and f.group.desired == 0
@@ -56,7 +58,7 @@ def a_hung_member_is_restarted(f: Facts, d: Decision) -> bool:
             and f.seen.taken is not True
             and f.disk.state is not DiskState.UNKNOWN
         )
-        waits = f.record is None and not f.holds_data
+        waits = f.record is None and (not f.holds_data or f.disk.over)
         return not concerned or waits or d.action in (Action.RESTART, Action.REJOIN)
     to_zero = f.seen.taken is True and f.group is not None and f.group.desired == 0
     return not continues(f) or f.seen.record is None or d.action is Action.RESTART or to_zero

@@ -29,6 +29,15 @@ def waiting_for_instances_names_who_is_there(f: Facts, d: Decision) -> bool:
     return all(i.id in d.reason for i in (*f.registered, *missing)) and str(f.group.desired) in d.reason
 
 
+@invariant(Action.WAIT)
+def waiting_with_what_is_over_says_so(f: Facts, d: Decision) -> bool:
+    """Who keeps data stopped because its generation was seen to be over, and cannot ask, names the generation and says that."""
+    if d.row not in (4, 11) or not f.disk.over or f.running or not isinstance(f.seen.record, Unknown):
+        return True
+    assert f.disk.identity is not None
+    return f"generation {f.disk.identity.generation}, which the record was seen to have given up" in d.reason
+
+
 @invariant(Action.HALT)
 def a_conflict_names_both(f: Facts, d: Decision) -> bool:
     """A halt over a conflict names both sides: clusters, scopes or generations."""

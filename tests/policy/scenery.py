@@ -73,6 +73,7 @@ DISKS = (
     "data, built by me, unfenced",
     "data, built by me, fenced",
     "data of an older generation",
+    "data of a generation seen to be over",
     "data of nobody",
 )
 OWN_REPORTS = ("nothing", "unknown", "empty", "joining", "data", "data stale")
@@ -257,6 +258,7 @@ def disk_of(name: str, configuration: str, promised: bool, archive: bool, kept: 
     data = Data(2, 2, 0x200000010, committed, pending)
     empty = Disk(DiskState.EMPTY, promised=promised, archives=archives)
     full = Disk(DiskState.DATA, identity=OURS, server_id=kept, data=data, promised=promised, archives=archives)
+    older = full._replace(identity=OLDER, data=data._replace(current_epoch=1, zxid=0x1000000FF))
     return {
         "unknown": Disk(DiskState.UNKNOWN, "the volume is not mounted", promised=promised),
         "empty": empty,
@@ -270,7 +272,8 @@ def disk_of(name: str, configuration: str, promised: bool, archive: bool, kept: 
         "data": full,
         "data, built by me, unfenced": full._replace(seeded=True),
         "data, built by me, fenced": full._replace(seeded=True, fenced=True),
-        "data of an older generation": full._replace(identity=OLDER, data=data._replace(current_epoch=1, zxid=0x1000000FF)),
+        "data of an older generation": older,
+        "data of a generation seen to be over": older._replace(over=True),
         "data of nobody": full._replace(identity=None, server_id=None, data=data._replace(committed=None, pending=None)),
         "data of another cluster": full._replace(identity=Identity(FOREIGN_CLUSTER, 1)),
         "data of a newer generation": full._replace(identity=NEWER),

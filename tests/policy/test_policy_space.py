@@ -12,6 +12,7 @@ from tests.policy.scenery import Alone, observe, oddness, story
 from tests.policy.space import PIECES, RULES_AMONG, crossed
 from zkboot.model import Unknown
 from zkboot.policy import ROWS
+from zkboot.words import Words
 
 DRAWN = 40_000
 
@@ -50,6 +51,17 @@ def test_every_invariant_is_a_sentence_with_its_own_name() -> None:
     assert len({i.name for i in INVARIANTS}) == len(INVARIANTS)
     assert all(i.sentence[0].isupper() or i.sentence[0] == "`" for i in INVARIANTS)
     assert all(rule.why for rule in RULES_AMONG)
+
+
+def test_a_generation_is_over_only_by_its_own_clusters_record() -> None:
+    def outlived(disk: str, record: str = "created, seed other", conflict: str = "none") -> bool:
+        return Words(observe(Alone(disk=disk, record=record, conflict=conflict))).outlived
+
+    older = "data of an older generation"
+    assert outlived(older) and outlived(older, "reseeding, seed gone, not started")
+    assert not outlived(older, "unknown") and not outlived(older, "absent") and not outlived(older, conflict="scope")
+    for disk in ("data", "data of nobody", "data of another cluster", "data of a newer generation", "empty"):
+        assert not outlived(disk), disk
 
 
 def test_a_story_tells_only_what_is_odd() -> None:

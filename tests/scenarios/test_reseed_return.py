@@ -1,19 +1,27 @@
 """Who was away while the others were reseeded comes back: it follows them, and its data of before is kept aside."""
 
+import re
 from contextlib import ExitStack
+from itertools import dropwhile
 
 import pytest
 
 from tests.lab.errors import NotPossibleHere
+from tests.lab.machines import Machine
 from tests.lab.network import Namespaces
 from tests.lab.region import Region
 from tests.scenarios.stage import Stage
-from tests.scenarios.story import LONG, created_once, every_write_kept, hear, launched, looked_again, record
+from tests.scenarios.story import LONG, created_once, every_write_kept, hear, launched, looked_again, record, says
 from tests.scenarios.survivors import archived, awaits, end, ensemble_of, first_stopped, only_on, replaced, reseed_told, reseeded
+
+NOT_STARTED = r"its disk, data of generation 1, which the record was seen to have given up, is not started without that"
+
+STARTED = r"no quorum seen: server \d started|s without a quorum: restarted"
 
 
 def test_a_partitioned_minority_returns_after_the_reseed(stage: Stage) -> None:
-    """No packet passes between it and any other member, old or new, while AWS reaches all."""
+    """No packet passes between it and any other member, old or new, while AWS reaches all. Then AWS is away, for it alone, as it
+    can reach the new ensemble: it has read that its generation is over, and does not start what it holds."""
     try:
         region = stage.region(Namespaces())
     except NotPossibleHere as reason:
@@ -50,12 +58,22 @@ def test_a_partitioned_minority_returns_after_the_reseed(stage: Stage) -> None:
         looked_again(region, old)
         assert old.answer() is None and not reseeded(old)
         assert record(zk)["generation"] == 2
-        partitions.close()
+        with region.aws_outage(old):
+            hear(old, NOT_STARTED, region)
+            partitions.close()
+            for _ in range(2):
+                with says(region, NOT_STARTED, old):
+                    ledger.wait_writing()
         replaced(zk, 5, 2)
-    # Where it could not read the record for a turn, it has started its server as any member does whose AWS is away, and ZooKeeper
-    # may have brought its data up to date before they were archived.
-    started = old.said(r"no quorum seen: server \d started with its data")
-    assert told.reported(old) in archived(old).values() or (started and told.reported(old) < max(archived(old).values()))
+    known = said_since(old, r"generation 2")
+    assert known and not any(re.search(STARTED, line) for line in known), "\n".join(known)
+    assert told.reported(old) in archived(old).values()
+
+
+def said_since(machine: Machine, pattern: str) -> list[str]:
+    """What it said from the first line on that matches."""
+    lines = machine.log().splitlines()
+    return list(dropwhile(lambda line: not re.search(pattern, line), lines))
 
 
 @pytest.mark.long

@@ -103,6 +103,7 @@ CLAUSES: tuple[Clause, ...] = (
     Clause("the last of a group is backed up", switches.NO_LAST_BACKUP, races.to_zero_and_back, GIVEN_UP),
     # generation, configuration, epoch
     Clause("a disk's generation is the record's", switches.ANY_GENERATION, races.come_back_later, TWO),
+    Clause("that a generation is over is marked on its disks", switches.NO_MARK, races.stopped_for_the_seed, TWO),
     Clause("the pending configuration is kept over starts", switches.PENDING_NOT_KEPT, races.commit_unheard, TWO, max_voters=3),
     Clause(
         "a pending configuration goes by which nobody leads without this node",

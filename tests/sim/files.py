@@ -36,6 +36,7 @@ class Generation(NamedTuple):
     server_id: int
     seeded: bool
     fenced: bool
+    over: bool = False
 
 
 ON_VOLUME = ("log", "current_epoch", "accepted_epoch", "marked", "damaged", "generation", "built_as", "archived", "archives")
@@ -127,6 +128,7 @@ class NodeDisk:
             server_id=made.server_id if made else None,
             seeded=made.seeded if made else False,
             fenced=made.fenced if made else False,
+            over=made.over if made else False,
             marked=f.marked,
             promised=f.promised,
             archives=tuple(k.about for k in f.archives),
@@ -223,6 +225,12 @@ class NodeDisk:
         self._point("fence on disk")
         if f.generation:
             f.generation = f.generation._replace(fenced=True)
+
+    def mark_over(self) -> None:
+        f = self._mounted()
+        self._point("mark over")
+        assert f.generation is not None, "a disk of no generation is marked"
+        f.generation = f.generation._replace(over=True)
 
     def prepare_start(self, digest: str | None, aside: bool) -> None:
         f = self._mounted()

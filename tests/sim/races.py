@@ -144,6 +144,40 @@ def come_back_without_aws(d: Director) -> None:
     come_back_later(d, aws=False)
 
 
+def stopped_for_the_seed(d: Director) -> None:
+    """Two have lost their volumes, and J leads the next generation; they are switched off as they join it, their promise taken
+    back and nothing set up yet. They come back with their old volumes, cut off from J, and read the record; then AWS is away."""
+    j, b, c = d.grow(3)
+    d.take_volumes(b, c)
+    halves = d.hold(b, "after release"), d.hold(c, "after release")
+    d.wait(lambda: all(h.there for h in halves), "both about to be set up as joiners")
+    d.part(j)
+    d.give_back_volumes(b, c)
+    d.wait(lambda: all("this node keeps its data" in n.said for n in (b, c)), "both wait for J to lead")
+    b.aws = c.aws = False
+    d.run(40)
+
+
+def aws_away_before_it_joins(d: Director) -> tuple[Node, int]:
+    """One is cut off from four, of which one survives and reseeds; it waits for that one to lead, AWS goes away, and it is cut
+    off no more. Then AWS is back. Returns it, and the last transaction that it had reported."""
+    nodes, leader = d.grow(5), d.sim.leader()
+    assert leader is not None
+    old, _, *gone = sorted(nodes, key=lambda n: n.id == leader.name)
+    d.part(old)
+    d.run(5)
+    d.terminate(*gone)
+    d.wait(lambda: "this node keeps its data" in old.said, "it waits for the seed to lead")
+    report = d.report(old)
+    assert report is not None and report.data is not None
+    old.aws = False
+    d.sim.islands = {}
+    d.run(20)
+    old.aws = True
+    d.run(10)
+    return old, report.data.zxid
+
+
 def cut_in_commit(d: Director) -> tuple[list[Node], list[Node]]:
     """A voter leaves and a spare takes its place, in one call; all have the proposal on disk, but only the leader and the spare
     hear of the commit: the one that leaves and the third voter are cut off right then. Returns both pairs."""

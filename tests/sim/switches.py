@@ -282,6 +282,10 @@ def any_generation(w: Words) -> bool:
     return w.record is not None and identity is not None and identity.cluster_id == w.record.cluster_id
 
 
+def unmarked(disk: NodeDisk) -> None:
+    """What a turn has read of the record is not written beside the data."""
+
+
 def forgets_pending(disk: NodeDisk, digest: str | None, aside: bool) -> None:
     """The configuration that a start deletes is not put back before the next."""
     ORIGINAL["prepare_start"](disk, digest, aside)
@@ -300,6 +304,7 @@ UNLISTED_IS_DEAD: Switch = [(Words, "dead", dead_unless_listed)]
 BY_ADDRESS_ALONE: Switch = [(Words, "instance_of", holder_by_address)]
 VOTERS_PRESENT: Switch = [(Words, "voters", property(voters_present))]
 ANY_GENERATION: Switch = [(Words, "of_generation", property(any_generation))]
+NO_MARK: Switch = [(NodeDisk, "mark_over", unmarked)]
 PENDING_UNTIL_ALL_ARE_DEAD: Switch = [(policy, "majorities_meet", never)]
 PENDING_NOT_KEPT: Switch = [(NodeDisk, "prepare_start", forgets_pending)]
 OWN_EPOCH: Switch = [(actions, "highest_epoch", own_epoch)]

@@ -4,6 +4,7 @@ import pytest
 
 from tests.sim import races, switches
 from tests.sim.clauses import CLAUSES, TWO, Clause, Played, play
+from tests.sim.node import Node
 from tests.sim.switches import Switch
 
 
@@ -21,6 +22,17 @@ def test_a_clause_decides_its_race(clause: Clause) -> None:
 def test_a_pending_configuration_is_not_given_up_for_voters_that_come_back() -> None:
     played = play(Clause("", [], races.commit_unheard_by_those_left, TWO, max_voters=3), [])
     assert not played.found, "\n".join([*played.story, *played.found])
+
+
+@pytest.mark.parametrize("switch", ([], switches.NO_MARK), ids=("marked", "not marked"))
+def test_who_is_of_a_generation_before_archives_what_it_had_reported(switch: Switch) -> None:
+    """Not what a server that was started again had from the new leader."""
+    ends: list[tuple[Node, int]] = []
+    played = play(Clause("", [], lambda d: ends.append(races.aws_away_before_it_joins(d)), TWO), switch)
+    old, told = ends[0]
+    assert not played.found, "\n".join([*played.story, *played.found])
+    assert ([kept.about.zxid for kept in old.files.archives] == [told]) is not bool(switch), "\n".join(played.story)
+    assert any(f"{old.id}: [9] no quorum seen" in line for line in played.story) is bool(switch)
 
 
 @pytest.mark.parametrize("switch", ([], switches.LEADER_UNPROVED), ids=("the leader proved", "the leader not proved"))

@@ -1,6 +1,7 @@
 """The node's disk: what it says, and that a build, an archive or a start killed at any step is finished or begun anew."""
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -226,6 +227,49 @@ def test_only_a_seed_is_fenced(folders: Folders) -> None:
     folders.disk.fence()
     assert folders.disk.read().fenced
     assert (folders.log / "initialize").exists()
+
+
+def test_a_generation_that_is_over_is_marked_until_the_next_is_built(folders: Folders) -> None:
+    def look(at: Folders) -> None:
+        assert at.disk.read() in (FULL, marked)
+
+    marked = FULL._replace(over=True)
+    with pytest.raises(ZkbootError, match="no generation"):
+        folders.disk.mark_over()
+    assert at_every_step(folders, fill, lambda at: at.disk.mark_over(), look) > 0
+    folders.disk.prepare_start(None, aside=False)
+    assert folders.disk.read() == marked
+    for build in (
+        lambda: folders.disk.build_from_own(NEW, 1, ALONE, EPOCH),
+        lambda: (folders.disk.archive(), folders.disk.build_joiner(NEW, 1, THREE)),
+    ):
+        folders.disk.mark_over()
+        assert folders.disk.read().over
+        build()
+        assert folders.disk.read().identity == NEW and not folders.disk.read().over
+
+
+def test_a_mark_stands_while_a_build_is_unfinished(folders: Folders) -> None:
+    marked = FULL._replace(over=True)
+
+    def prepare(at: Folders) -> None:
+        fill(at).disk.mark_over()
+
+    def look(at: Folders) -> None:
+        assert at.disk.read() == marked or (at.disk.read().identity == NEW and not at.disk.read().over)
+
+    assert at_every_step(folders, prepare, lambda at: at.disk.build_from_own(NEW, 1, ALONE, EPOCH), look) > 6
+
+
+def test_versions_read_each_others_generation_files(folders: Folders) -> None:
+    """Of one schema: what the other did not write is false, and what it wrote besides is passed over."""
+    fill(folders)
+    path = folders.data / "zkboot.json"
+    fields = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in fields.items() if key not in ("fenced", "over")}))
+    assert folders.disk.read() == FULL
+    path.write_text(json.dumps(fields | {"unheard_of": True}))
+    assert folders.disk.read() == FULL
 
 
 def test_a_start_without_any_digest_is_not_made(folders: Folders) -> None:

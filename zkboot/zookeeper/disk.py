@@ -60,7 +60,7 @@ class NodeDisk:
         generation, build = Generation.read(self._data_dir), Build.read(self._data_dir)
         held = self._contents.read()
         if build is not None and not build.finished(generation):
-            return build.as_it_was(held)
+            return build.as_it_was(held)._replace(over=generation is not None and generation.over)
         disk = Disk(
             state=DiskState.EMPTY if held.empty else DiskState.DAMAGED if held.damage else DiskState.DATA,
             why=held.damage,
@@ -69,9 +69,7 @@ class NodeDisk:
         )
         if generation is None:
             return disk
-        return disk._replace(
-            identity=generation.identity, server_id=generation.server_id, seeded=generation.seeded, fenced=generation.fenced
-        )
+        return disk._replace(**generation._asdict())
 
     def _data(self, held: contents.Contents) -> Data:
         committed = configuration.committed(self._conf_dir)
@@ -177,6 +175,13 @@ class NodeDisk:
             if generation is None or not generation.seeded:
                 raise ZkbootError(f"{self._data_dir} was not built by this node as a seed: nothing to fence")
             generation._replace(fenced=True).write(self._data_dir)
+
+    def mark_over(self) -> None:
+        with files.unknown_on_error():
+            generation = Generation.read(self._data_dir)
+            if generation is None:
+                raise ZkbootError(f"{self._data_dir} belongs to no generation: nothing to mark")
+            generation._replace(over=True).write(self._data_dir)
 
     def _expect_room_for(self, identity: Identity, *, keeping_data: bool) -> Disk:
         """The disk, an interrupted archive finished; it must be empty, or hold data of that very generation where it is kept."""

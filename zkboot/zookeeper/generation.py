@@ -31,12 +31,16 @@ def read_json(path: str) -> dict[str, Any] | None:
 
 
 class Generation(NamedTuple):
-    """The generation file: the data beside it is of this cluster and generation, and served by this server id."""
+    """The generation file: the data beside it is of this cluster and generation, and served by this server id.
+
+    What an older zkboot does not know in it, it does not read, and what it did not write reads as false.
+    """
 
     identity: Identity
     server_id: int
     seeded: bool
     fenced: bool = False
+    over: bool = False
 
     @staticmethod
     def read(data_dir: str) -> "Generation | None":
@@ -45,7 +49,8 @@ class Generation(NamedTuple):
             return None
         with _as_unknown(f"{data_dir}/{GENERATION_FILE}"):
             identity = Identity(fields["cluster_id"], fields["generation"])
-            return Generation(identity, fields["server_id"], fields["seeded"], fields.get("fenced", False))
+            fenced, over = fields.get("fenced", False), fields.get("over", False)
+            return Generation(identity, fields["server_id"], fields["seeded"], fenced, over)
 
     def write(self, data_dir: str) -> None:
         fields = {"schema": SCHEMA, **self.identity._asdict(), **{k: v for k, v in self._asdict().items() if k != "identity"}}
