@@ -46,7 +46,7 @@ CONDITIONS: dict[int, tuple[Condition, ...]] = {
     9: (
         (
             "no ensemble is seen to serve, or for longer than a start takes it is unknown whether one does",
-            lambda w: w.quorum is None and not policy.undecided_yet(w),
+            lambda w: w.quorum is None and not policy.too_soon_to_tell(w),
         ),
         ("no promise of an empty disk stands", lambda w: not w.promised),
         (

@@ -533,7 +533,7 @@ def enter(w: Words) -> Decision:
 
 
 def row_9(w: Words) -> bool:
-    if w.quorum is not None or w.promised or undecided_yet(w):
+    if w.quorum is not None or w.promised or too_soon_to_tell(w):
         return False
     disk, server = w.seen.disk, w.seen.server
     if disk.state is not DiskState.DATA and not w.fenced_creation:
@@ -541,7 +541,7 @@ def row_9(w: Words) -> bool:
     return named(w) and record_lets(w) and (not server.running or stuck(w))
 
 
-def undecided_yet(w: Words) -> bool:
+def too_soon_to_tell(w: Words) -> bool:
     """Whether an ensemble serves is unknown, and not yet for so long that this node goes on as after a reboot: ZooKeeper's leader
     leads on with a change that its new voters cannot commit, as long as the old ones follow, and opens no session to anybody."""
     return isinstance(w.seen.quorum, Unknown) and not lasting(w, UNSEEN, w.patience)

@@ -305,8 +305,8 @@ HAND_MADE: tuple[Mutant, ...] = (
         9,
         lambda w: w.seen.quorum is None and policy.named(w) and policy.record_lets(w) and not w.seen.server.running,
     ),
-    helper("an unknown quorum is not waited for", "undecided_yet", nothing),
-    helper("an unknown quorum is waited for without end", "undecided_yet", lambda w: isinstance(w.seen.quorum, Unknown)),
+    helper("an unknown quorum is not waited for", "too_soon_to_tell", nothing),
+    helper("an unknown quorum is waited for without end", "too_soon_to_tell", lambda w: isinstance(w.seen.quorum, Unknown)),
     helper("a leader leads on in vain", "leads_in_vain", nothing),
     helper("any leader without a quorum is restarted", "leads_in_vain", lambda w: w.serves),
     row_is(

@@ -70,8 +70,8 @@ def test_a_member_dies_between_the_proposal_and_the_commit(region: Region, joine
 
 @pytest.mark.long
 def test_a_voter_dies_while_another_leaves_for_a_spare(region: Region) -> None:
-    """The new voters are the leader, the spare and the dead one. Its followers are what the leader needs to lead on, and the spare's
-    word counts for that alone: nothing is committed, nobody is given a session, until the leader starts anew."""
+    """The new voters are the leader, the spare and the dead one. The leader has the followers that it needs to lead on, and the
+    spare counts as one of them, but acknowledges nothing: nobody is given a session until the leader starts anew."""
     zk = ensemble_of(region, 4, settings={"zookeeper": {"sync_limit": 20}})
     leader, (leaving, dying) = zk.leader(), zk.followers()
     with every_write_kept(zk) as ledger:
