@@ -14,7 +14,7 @@ from tests.scenarios.stage import Stage
 from tests.scenarios.story import LONG, created_once, every_write_kept, hear, launched, looked_again, record, says
 from tests.scenarios.survivors import archived, awaits, end, ensemble_of, first_stopped, only_on, replaced, reseed_told, reseeded
 
-NOT_STARTED = r"its disk, data of generation 1, which the record was seen to have given up, is not started before that can be read"
+NOT_STARTED = r"data of generation 1, which the record was seen to have given up, is not started before that can be read"
 
 STARTED = r"no quorum seen[^:]*: server \d started|: restarted"
 
