@@ -240,12 +240,16 @@ def then_3(w: Words) -> Decision:
 
 
 def row_4(w: Words) -> bool:
-    return w.own_server is not None and not w.seen.server.running and w.seen.disk.state is not DiskState.UNKNOWN
+    if w.own_server is None or w.seen.disk.state is DiskState.UNKNOWN:
+        return False
+    return not w.seen.server.running or (untaken(w) is not None and not w.serves)
 
 
 def then_4(w: Words) -> Decision:
     disk, own = w.seen.disk, w.own_server
     assert own is not None
+    if (member := untaken(w)) is not None:
+        return to_be_adopted(w, member)
     if disk.state is DiskState.DATA and (w.of_generation or (w.record is None and disk.identity is not None)):
         if w.promised and (w.record is None or isinstance(w.seen.reports, Unknown)):
             text = f"it is unknown {undecided(w) or 'what the record says'}"
@@ -269,6 +273,35 @@ def then_4(w: Words) -> Decision:
     return say(
         Action.REJOIN,
         f"server {own.id} is in the configuration, but its disk is no member's ({held}): archived, and it joins again",
+    )
+
+
+def untaken(w: Words) -> Server | None:
+    """The member that this node is to the quorum, whose data lies here as others left it: `zkboot adopt` has not come to it yet.
+
+    ZooKeeper's own myid tells that, or its server, which serves at this address. Data that names no cluster is another's where
+    neither does, where somebody else holds that id, and on a node that had reported data of this cluster.
+    """
+    disk, report = w.seen.disk, w.own_report
+    if w.quorum is None or w.record is None or disk.state is not DiskState.DATA or disk.identity is not None:
+        return None
+    if report is not None and report.identity is not None and report.identity.cluster_id == w.record.cluster_id:
+        return None
+    for server in w.quorum.configuration.servers:
+        if server.address == w.seen.me.address and w.instance_of(server) in (None, w.seen.me.instance_id):
+            return server if server.id == disk.myid or server.id in w.quorum.serving else None
+    return None
+
+
+def to_be_adopted(w: Words, member: Server) -> Decision:
+    """A person takes it in: others may run its server in their own way, and it is to be stopped for that."""
+    assert w.quorum is not None
+    servers, serving = w.quorum.configuration.servers, w.quorum.serving
+    through = min(servers, key=lambda s: (s.id == member.id, s.id not in serving, s.id))
+    return say(
+        Action.WAIT,
+        f"waiting: this disk holds what server {member.id} had before zkboot, and is kept: with its server stopped and the "
+        f"others serving, `zkboot adopt --through {through.address}` here takes it in; where it is another's data, move it away",
     )
 
 
@@ -307,6 +340,13 @@ def row_6(w: Words) -> bool:
 
 
 def then_6(w: Words) -> Decision:
+    found = serving_member(w)
+    if found.action is Action.HEALTHY and (member := untaken(w)) is not None:
+        return to_be_adopted(w, member)
+    return found
+
+
+def serving_member(w: Words) -> Decision:
     assert w.quorum is not None and w.own_server is not None
     own, record = w.own_server, w.record
     leads = w.quorum.leader == own.id
@@ -445,6 +485,8 @@ def then_8(w: Words) -> Decision:
     assert w.quorum is not None and w.record is not None
     if w.seen.taken is True:
         return say(Action.WAIT, "waiting: the group takes this instance before the ensemble is created; it does not join")
+    if (member := untaken(w)) is not None:
+        return to_be_adopted(w, member)
     server, disk = w.seen.server, w.seen.disk
     ready = server.running and w.claimed_id is not None and w.of_generation and disk.state is not DiskState.DAMAGED
     if not ready:
@@ -679,8 +721,16 @@ def then_12(w: Words) -> Decision:
         Action.HALT,
         f"halted: {lost}; the record is lost, and nothing is created over what may exist. Put it back: {versions(w)}. "
         "Where nothing is left but backups, or this is a new region, `zkboot restore --adopt-cluster-id` on one node goes on "
-        "from the newest",
+        f"from the newest{adopting(w, '. Where ')}",
     )
+
+
+def adopting(w: Words, where: str) -> str:
+    """What goes on from data that names no cluster, as others leave it; "" where this disk holds none."""
+    disk = w.seen.disk
+    if disk.state is not DiskState.DATA or disk.identity is not None:
+        return ""
+    return f"{where}the ensemble that this disk is of serves without it, `zkboot adopt --through MEMBER` takes it in"
 
 
 def remains(w: Words) -> str:
@@ -929,7 +979,7 @@ def row_22(w: Words) -> bool:
 def then_22(w: Words) -> Decision:
     lost = "; ".join([account(w, v) for v in w.voters if w.lost(v)] or ["every disk of the generation"]) + besides(w)
     cluster, backup = w.seen.cluster, w.seen.backup
-    ways = []
+    ways = [way] if (way := adopting(w, "where ")) else []
     if w.holdings:
         (epoch, zxid), best, _ = w.holdings[0]
         ways.append(f"`zkboot reseed` on {best} keeps what it holds ({zxid:#x} of epoch {epoch})")
