@@ -75,6 +75,7 @@ DISKS = (
     "data of an older generation",
     "data of nobody",
 )
+BEFORE = "data before zkboot"  # of no cluster, with the myid of the line at this node's address: only where there is a quorum
 OWN_REPORTS = ("nothing", "unknown", "empty", "joining", "data", "data stale")
 SERVERS = ("stopped", "young", "old", "follows", "leads")
 LIVES = ("runs", "waits", "stopped", "being taken", "terminated", "not listed", "not listed once", "not listed, just claimed")
@@ -272,6 +273,7 @@ def disk_of(name: str, configuration: str, promised: bool, archive: bool, kept: 
         "data, built by me, fenced": full._replace(seeded=True, fenced=True),
         "data of an older generation": full._replace(identity=OLDER, data=data._replace(current_epoch=1, zxid=0x1000000FF)),
         "data of nobody": full._replace(identity=None, server_id=None, data=data._replace(committed=None, pending=None)),
+        BEFORE: full._replace(identity=None, server_id=None),
         "data of another cluster": full._replace(identity=Identity(FOREIGN_CLUSTER, 1)),
         "data of a newer generation": full._replace(identity=NEWER),
     }[name]
@@ -428,8 +430,9 @@ def observe_among(s: Among) -> Observation:
     }[s.place]
     servers = (*mine, *(server(i) for i, _ in voters), *(server(i, Role.OBSERVER) for i, _ in observers))
     serving = {i for i, kind in voters + observers if kind in ("serves", "spare", "taken")}
-    if s.place in ("voter", "observer") and s.server in ("leads", "follows"):
-        serving.add(1)
+    here = next((x.id for x in mine if x.address == ME.address), None)
+    if here is not None and s.server in ("leads", "follows"):
+        serving.add(here)
     lives = [(i, LIFE[kind]) for i, kind in voters + observers]
     lives.append((1, "being taken" if s.taken == "yes" else "waits" if s.lifecycle == "Pending:Wait" else "runs"))
     members = [i for i, _ in voters + observers]
@@ -455,7 +458,7 @@ def observe_among(s: Among) -> Observation:
         group=group_of(s.group, s.desired, tuple(sorted(lives))),
         witnesses=(),
         backup=None,
-        disk=disk_of(s.disk, "three", s.promise, s.archive, 1),
+        disk=disk_of(s.disk, "three", s.promise, s.archive, 1)._replace(myid=(here or 1) if s.disk == BEFORE else None),
         server=PROCESSES[s.server],
         quorum=Quorum(
             leader=1 if s.server == "leads" else next(i for i, kind in voters if kind in ("serves", "taken")),

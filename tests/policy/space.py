@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from tests.policy.scenery import (
     BACKUPS,
+    BEFORE,
     DISKS,
     LIVES,
     OWN_REPORTS,
@@ -76,7 +77,7 @@ RULES_AMONG: tuple[Rule, ...] = (
     Rule("a leader serves as a voter", lambda s: s.server == "leads" and s.place != "voter"),
     Rule(
         "a server that serves in the configuration can read its disk's files",
-        lambda s: s.server in ("leads", "follows") and s.place in ("voter", "observer") and s.disk != "data",
+        lambda s: s.server in ("leads", "follows") and s.place in ("voter", "observer") and s.disk not in ("data", BEFORE),
     ),
     Rule("a generation whose seed did not start has no quorum", lambda s: "not started" in s.record),
     Rule(
@@ -345,6 +346,24 @@ def among_newcomers(record: str) -> Iterator[Among]:
             )
 
 
+def among_what_others_built(record: str) -> Iterator[Among]:
+    """An ensemble is being taken in: this member complete, whose data may be what others left, or was brought here since."""
+    for disk, own, server, place, claim in product(
+        (BEFORE, "data of nobody"),
+        ("nothing", "empty", "joining", "data"),
+        (*SERVERS, "old, silent a moment"),
+        PLACES,
+        ("mine", "none", "another's"),
+    ):
+        side = {"disk": disk, "own": own, "promise": own == "empty", "server": server, "place": place, "claim": claim}
+        for ensemble, taken in product(ENSEMBLES, ("no", "yes", "unknown")):
+            yield Among(record=record, **side, **ensemble, taken=taken)
+        for group, reports, lifecycle in product(
+            ("known", "unknown"), ("known", "unknown", "all"), ("Pending:Wait", "InService")
+        ):
+            yield Among(record=record, **side, group=group, reports=reports, lifecycle=lifecycle)
+
+
 def sizes(kinds: tuple[str, ...], most: int) -> list[tuple[str, ...]]:
     """Every multiset of at most that many."""
     return [chosen for n in range(most + 1) for chosen in combinations_with_replacement(kinds, n)]
@@ -386,6 +405,7 @@ PARTS: tuple[Part, ...] = (
         among_other_side,
         ("created, seed other", "creating, seed me, started"),
     ),
+    Part("quorum: what others built is taken in", among_what_others_built, ("created, seed other", "created, seed me")),
     Part("quorum: newcomers", among_newcomers, ("created, seed other", "reseeding, seed other, started")),
 )
 PIECES: tuple[tuple[Part, str], ...] = tuple((part, record) for part in PARTS for record in part.records)

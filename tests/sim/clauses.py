@@ -93,6 +93,7 @@ CLAUSES: tuple[Clause, ...] = (
     ),
     Clause("ids are freed only with a quorum", switches.IDS_FREED_AT_ONCE, beginnings.id_of_the_dead, STUCK),
     Clause("a lost record is not created anew beside a witness", switches.NO_WITNESS, beginnings.bucket_emptied, ANEW),
+    Clause("what others left is taken in, not archived", switches.NOTHING_LEFT_BY_OTHERS, beginnings.others_built_it, STUCK),
     Clause("the voters are those of the configuration", switches.VOTERS_PRESENT, races.most_terminated, STUCK),
     Clause("voters are matched by id and address", switches.BY_ADDRESS_ALONE, races.address_given_again, STUCK),
     Clause("a judge waits for the grace", switches.NO_GRACE, races.back_within_grace, GIVEN_UP),

@@ -125,8 +125,25 @@ def commanded(sim: Simulation, command: str) -> None:
 
 
 def adopt(sim: Simulation, unlisted: int = 0) -> None:
-    """Three servers that others built serve; a person stops one after the other and, a turn of its own timer later, types `zkboot
-    adopt` on it, again where that was cut short. Of the last `unlisted` EC2 does not tell while the first writes the record."""
+    """Three servers that others built serve; a person stops one after the other and, some turns of its own timer later, types
+    `zkboot adopt` on it. Of the last `unlisted` EC2 does not tell while the first writes the record."""
+    nodes = built_by_others(sim)
+    known = {node: node.machine.known_at for node in nodes}
+    for node in nodes[len(nodes) - unlisted :]:
+        node.machine.known_at = math.inf
+    for node in nodes:
+        take_in(sim, node, nodes)
+        assert taken_in(node), f"{node.id}: {node.said}"
+        for other in nodes:
+            other.machine.known_at = known[other]
+    assert not any(node.files.archives for node in nodes), "a member's data was archived instead of taken in"
+    sim.fleet.frozen = False
+    settle(sim)
+    assert sim.ledger.record is not None and sim.ledger.record.generation == 1
+
+
+def built_by_others(sim: Simulation) -> list[Node]:
+    """Three serve whom nobody but each other knows; zkboot halts beside each. Nothing is launched from here on."""
     scale(sim, 3)
     sim.run(10.0, lambda: len(sim.nodes) == 3)
     sim.fleet.frozen = True
@@ -136,28 +153,22 @@ def adopt(sim: Simulation, unlisted: int = 0) -> None:
         node.files.log, node.files.built_as, node.files.committed = [], number, Configuration(0, lines)
         sim.ensemble.start(node.id, node.address, node.files)
     sim.run(10.0, lambda: sim.leader() is not None and all(node.said for node in nodes))
-    known = {node: node.machine.known_at for node in nodes}
-    for node in nodes[len(nodes) - unlisted :]:
-        node.machine.known_at = math.inf
-    for node in nodes:
-        through = next(n for n in nodes if n is not node)
-        typed = partial(commands.adopt_live, node.world, sim.settings, silence, through.address)
-        sim.ensemble.end(node.address, silent=False)
-        for _ in range(6):
-            for other in nodes:
-                if other is not node and other.up and other.files.generation is None:
-                    sim.ensemble.start(other.id, other.address, other.files)
-            if not taken_in(node):
-                sim.run(4.0)
-                sim.command(node, f"adopt --through {through.address}", typed)
-                sim.run(40.0, lambda node=node: taken_in(node))  # type: ignore[misc]
-        assert taken_in(node), f"{node.id}: {node.said}"
+    return nodes
+
+
+def take_in(sim: Simulation, node: Node, nodes: list[Node]) -> None:
+    """A person stops its server, looks away, and types the command, again where that was cut short; the others are seen to."""
+    through = next(n for n in nodes if n is not node)
+    typed = partial(commands.adopt_live, node.world, sim.settings, silence, through.address)
+    sim.ensemble.end(node.address, silent=False)
+    for _ in range(6):
         for other in nodes:
-            other.machine.known_at = known[other]
-    assert not any(node.files.archives for node in nodes), "a member's data was archived instead of taken in"
-    sim.fleet.frozen = False
-    settle(sim)
-    assert sim.ledger.record is not None and sim.ledger.record.generation == 1
+            if other is not node and other.up and other.files.generation is None:
+                sim.ensemble.start(other.id, other.address, other.files)
+        if not taken_in(node):
+            sim.run(4.0)
+            sim.command(node, f"adopt --through {through.address}", typed)
+            sim.run(40.0, lambda: taken_in(node))
 
 
 def taken_in(node: Node) -> bool:
