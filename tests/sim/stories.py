@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from tests.sim.backups import allow
+from tests.sim.engine import Killed
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation, Violation
 from zkboot import commands, reconcile, restores
@@ -136,16 +137,52 @@ def adopt(sim: Simulation, unlisted: int = 0) -> None:
         assert taken_in(node), f"{node.id}: {node.said}"
         for other in nodes:
             other.machine.known_at = known[other]
+    all_taken_in(sim, nodes)
+
+
+def adopt_two_at_once(sim: Simulation) -> None:
+    """Two persons, of whom neither knows of the other, each begin with another of five."""
+    nodes = built_by_others(sim, 5)
+    for node in nodes[:2]:
+        sim.ensemble.end(node.address, silent=False)
+    for node in nodes[:2]:
+        sim.command(node, "adopt", partial(commands.adopt_live, node.world, sim.settings, silence, nodes[2].address))
+    sim.run(40.0, lambda: all(taken_in(node) for node in nodes[:2]))
+    all_taken_in(sim, nodes)
+
+
+def adopt_without_the_first(sim: Simulation) -> None:
+    """The first of five is lost right before it puts the identity there; whom the record has goes on in its place."""
+    nodes = built_by_others(sim, 5)
+    first, *rest = nodes
+
+    def script(node: Node, point: str) -> None:
+        if point == "before prove" and not first.gone:
+            sim.fleet.terminate(first.machine)
+            raise Killed
+
+    sim.script = script
+    sim.ensemble.end(first.address, silent=False)
+    sim.command(first, "adopt", partial(commands.adopt_live, first.world, sim.settings, silence, rest[0].address))
+    sim.run(20.0, lambda: first.gone and all(node.said.startswith("halted: ") for node in rest))
+    assert all("`zkboot adopt --through" in node.said for node in rest)
+    all_taken_in(sim, rest)
+
+
+def all_taken_in(sim: Simulation, nodes: list[Node]) -> None:
+    for node in nodes:
+        if not taken_in(node):
+            take_in(sim, node, nodes)
     assert not any(node.files.archives for node in nodes), "a member's data was archived instead of taken in"
     sim.fleet.frozen = False
     settle(sim)
     assert sim.ledger.record is not None and sim.ledger.record.generation == 1
 
 
-def built_by_others(sim: Simulation) -> list[Node]:
-    """Three serve whom nobody but each other knows; zkboot halts beside each. Nothing is launched from here on."""
-    scale(sim, 3)
-    sim.run(10.0, lambda: len(sim.nodes) == 3)
+def built_by_others(sim: Simulation, size: int = 3) -> list[Node]:
+    """So many serve whom nobody but each other knows; zkboot halts beside each. Nothing is launched from here on."""
+    scale(sim, size)
+    sim.run(10.0, lambda: len(sim.nodes) == size)
     sim.fleet.frozen = True
     nodes = list(sim.nodes.values())
     lines = tuple(Server(number, node.address) for number, node in enumerate(nodes, 1))
@@ -304,5 +341,7 @@ STORIES: dict[str, Callable[[Simulation], None]] = {
     "a person reseeds what serves": partial(commanded, command="reseed"),
     "a person adopts what others built": adopt,
     "a person adopts what others built, of which EC2 does not tell two yet": partial(adopt, unlisted=2),
+    "two persons begin to adopt at once": adopt_two_at_once,
+    "the first that is adopted is lost before its proof": adopt_without_the_first,
     "a person creates in place of what serves": partial(commanded, command="create"),
 }
