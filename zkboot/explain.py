@@ -44,7 +44,10 @@ CONDITIONS: dict[int, tuple[Condition, ...]] = {
     7: (QUORUM, ("a fact that decides this node's place is unknown", lambda w: bool(policy.undecided(w)))),
     8: (QUORUM,),
     9: (
-        NO_QUORUM,
+        (
+            "no ensemble is seen to serve, or for longer than a start takes it is unknown whether one does",
+            lambda w: w.quorum is None and not policy.too_soon_to_tell(w),
+        ),
         ("no promise of an empty disk stands", lambda w: not w.promised),
         (
             "the disk is loadable, or the fenced one of a creation's seed",
@@ -52,7 +55,10 @@ CONDITIONS: dict[int, tuple[Condition, ...]] = {
         ),
         ("a configuration names this node", policy.named),
         ("the record names the disk's generation behind its fence, or cannot be read", policy.record_lets),
-        ("the server is stopped, or stuck for longer than a start takes", lambda w: not w.seen.server.running or policy.stuck(w)),
+        (
+            "the server is stopped, or for longer than a start takes stuck, or leading without a commit",
+            lambda w: not w.seen.server.running or policy.stuck(w),
+        ),
     ),
     10: (NO_QUORUM, ("the own report is known to be no longer true", policy.row_10)),
     11: (("a fact that decides is unknown", lambda w: bool(policy.unknown(w))),),

@@ -17,6 +17,7 @@ from zkboot.model import (
     Decision,
     DiskState,
     Holds,
+    Mode,
     Observation,
     Quorum,
     Record,
@@ -26,7 +27,20 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import ALONE, NO_QUORUM, REGISTERED, SILENT, TOO_FEW, Words, absent, majority, rank, tolerance, too_few_at
+from zkboot.words import (
+    ALONE,
+    NO_QUORUM,
+    REGISTERED,
+    SILENT,
+    TOO_FEW,
+    UNSEEN,
+    Words,
+    absent,
+    majority,
+    rank,
+    tolerance,
+    too_few_at,
+)
 
 ACCEPTED = "accept-data-loss"  # the record's source when a person had an empty tree created in place of what was
 
@@ -52,8 +66,9 @@ def noted(w: Words) -> tuple[str, ...]:
     """The conditions whose duration later turns weigh: those true now, and those held so far whose truth is unknown now."""
     held = w.seen.held
     found = [SILENT] if w.seen.server.running and not w.serves else []
+    found += [UNSEEN] if w.quorum is None else []
     if isinstance(w.seen.quorum, Unknown):
-        return (*found, *(name for name in held if name not in (NO_QUORUM, SILENT) and not name.startswith(TOO_FEW)))
+        return (*found, *(name for name in held if name not in (NO_QUORUM, SILENT, UNSEEN) and not name.startswith(TOO_FEW)))
     if w.quorum is None:
         readable = not isinstance(w.seen.reports, Unknown) and w.group is not None
         found += [NO_QUORUM]
@@ -560,7 +575,7 @@ def enter(w: Words) -> Decision:
 
 
 def row_9(w: Words) -> bool:
-    if w.seen.quorum is not None or w.promised:
+    if w.quorum is not None or w.promised or too_soon_to_tell(w):
         return False
     disk, server = w.seen.disk, w.seen.server
     if disk.state is not DiskState.DATA and not w.fenced_creation:
@@ -568,9 +583,23 @@ def row_9(w: Words) -> bool:
     return named(w) and record_lets(w) and (not server.running or stuck(w))
 
 
+def too_soon_to_tell(w: Words) -> bool:
+    """Whether an ensemble serves is unknown, and not yet for so long that this node goes on as after a reboot: ZooKeeper's leader
+    leads on with a change that its new voters cannot commit, as long as the old ones follow, and opens no session to anybody."""
+    return isinstance(w.seen.quorum, Unknown) and not lasting(w, UNSEEN, w.patience)
+
+
 def stuck(w: Words) -> bool:
-    """The server runs, and neither it nor any other has led for longer than a start may take; each time longer."""
-    return hung(w) and lasting(w, NO_QUORUM, w.patience)
+    """The server runs, and neither it nor any other was seen to lead an ensemble that serves for longer than a start may take;
+    each time longer."""
+    return (hung(w) or leads_in_vain(w)) and lasting(w, UNSEEN, w.patience)
+
+
+def leads_in_vain(w: Words) -> bool:
+    """It leads, and has on its disk a configuration that was proposed and not committed; elected anew they may."""
+    data = w.seen.disk.data
+    mode = w.seen.server.mode
+    return isinstance(w.seen.quorum, Unknown) and mode is Mode.LEADER and data is not None and data.pending is not None
 
 
 def named(w: Words) -> bool:
@@ -596,8 +625,12 @@ def record_lets(w: Words) -> bool:
 
 def then_9(w: Words) -> Decision:
     data = w.seen.disk.data
-    aside = data is not None and data.pending is not None and pending_is_lost(w)
+    aside = w.seen.quorum is None and data is not None and data.pending is not None and pending_is_lost(w)
     moved = "; a pending configuration that cannot be decided is moved aside" if aside else ""
+    if leads_in_vain(w):
+        unseen = w.seen.held[UNSEEN].seconds
+        text = f"server {w.own_id} leads, and for {unseen:.0f} s could not commit the configuration that it proposed"
+        return say(Action.RESTART, f"{text}: restarted, so that they elect anew")
     if w.seen.server.running:
         return say(Action.RESTART, f"server {w.own_id} has run {silence(w):.0f} s without a quorum: restarted{moved}")._replace(
             aside=aside
@@ -607,7 +640,8 @@ def then_9(w: Words) -> Decision:
         if data is not None and w.seen.disk.state is DiskState.DATA
         else "the disk it built as the seed"
     )
-    return say(Action.START, f"no quorum seen: server {w.own_id} started with {held}{moved}")._replace(aside=aside)
+    seen = "no quorum seen" if w.seen.quorum is None else "no quorum seen to give a session"
+    return say(Action.START, f"{seen}: server {w.own_id} started with {held}{moved}")._replace(aside=aside)
 
 
 def pending_is_lost(w: Words) -> bool:

@@ -79,7 +79,8 @@ def look(world: World, settings: Settings, notes: Notes) -> tuple[Seen, Decision
     note(world, settings, notes, decision)
     if decision.action is not Action.HEALTHY:
         notes.state["healthy"] = False
-    if Words(seen).serves:
+    words = Words(seen)
+    if words.serves and words.quorum is not None:
         notes.state["restarts"] = 0
     notes.save()
     return found, decision

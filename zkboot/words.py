@@ -26,6 +26,7 @@ from zkboot.model import (
 )
 
 NO_QUORUM = "no quorum"
+UNSEEN = "no quorum seen to serve"  # there is none, or that could not be learned
 TOO_FEW = "too few voters"  # how the names of `too_few_at` begin
 ALONE = "one claimant alone"
 SILENT = "own server silent"  # it runs, and does not serve
@@ -94,7 +95,8 @@ class Words:
 
     @cached_property
     def patience(self) -> float:
-        """Seconds that a server is given to start or to take data over: each time longer, until it serves."""
+        """Seconds that a server is given to start or to take data over: each time longer, until it is
+        seen to serve."""
         return self.seen.limits.start * float(1 << min(self.seen.restarts, 6))
 
     @cached_property

@@ -44,10 +44,10 @@ class Shelf:
         for key in self.keys():
             self.admin.delete_object(Bucket=BUCKET, Key=PREFIX + key)
 
-    def add(self, days: float, *marks: str, cluster_id: str = "c", body: bytes = b"") -> str:
+    def add(self, days: float, *marks: str, cluster: str = CLUSTER, cluster_id: str = "c", body: bytes = b"") -> str:
         name = manifests.name_of(time.time() - days * DAY)
         about = {
-            "cluster": CLUSTER,
+            "cluster": cluster,
             "cluster_id": cluster_id,
             "generation": 1,
             "server_id": 1,
@@ -178,6 +178,15 @@ def test_another_clusters_backups_under_the_same_prefix_do_not_count(aws: Node) 
     own = [shelf.add(days, VERIFIED) for days in (3, 2)]
     shelf.prune()
     assert shelf.names() == [others[1], own[1]]
+
+
+def test_of_clusters_that_share_a_prefix_each_deletes_its_own(aws: Node) -> None:
+    shelf = Shelf(aws, keep_count=1, keep_days=0)
+    others = [shelf.add(days, VERIFIED, cluster="another", cluster_id="a") for days in (30, 20)]
+    own = [shelf.add(days, VERIFIED) for days in (3, 2)]
+    assert prune.plan(shelf.store, shelf.settings).kept.keys() == {*others, own[1]}
+    shelf.prune()
+    assert shelf.names() == [*others, own[1]]
 
 
 def test_of_versions_none_is_deleted(aws: Node) -> None:

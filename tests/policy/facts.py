@@ -26,7 +26,7 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import SILENT, absent, too_few_at
+from zkboot.words import SILENT, UNSEEN, absent, too_few_at
 
 
 class Facts:
@@ -111,6 +111,25 @@ class Facts:
     @cached_property
     def hung(self) -> bool:
         return self.running and not self.serving and self.silence > self.seen.limits.start
+
+    @cached_property
+    def long_unseen(self) -> bool:
+        """No quorum was seen to serve for longer than a start may take, whether there is none or that is unknown."""
+        held = self.seen.held.get(UNSEEN)
+        return self.quorum is None and held is not None and held.seconds > self.seen.limits.start
+
+    @cached_property
+    def leads_in_vain(self) -> bool:
+        """The own server says that it leads, its disk holds a configuration that was proposed and not committed, and whether an
+        ensemble serves is unknown."""
+        data = self.disk.data
+        return (
+            isinstance(self.seen.quorum, Unknown)
+            and self.running
+            and self.seen.server.mode is Mode.LEADER
+            and data is not None
+            and data.pending is not None
+        )
 
     def line(self, configuration: Configuration | None) -> Server | None:
         """This node in a configuration, by id and address."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tests.policy.facts import Facts, rank
 from zkboot.model import Action, Decision, DiskState, Holds, State, Unknown
 from zkboot.policy import ACCEPTED
-from zkboot.words import NO_QUORUM, SILENT, TOO_FEW, too_few_at
+from zkboot.words import NO_QUORUM, SILENT, TOO_FEW, UNSEEN, too_few_at
 
 Holding = Callable[[Facts, Decision], bool]
 
@@ -72,8 +72,8 @@ DECIDING: dict[Action, tuple[str, ...]] = {
     Action.ADOPT: ("quorum", "record"),
     Action.WITHDRAW: ("quorum", "record", "reports", "disk"),
     Action.REPORT: ("quorum", "record", "reports", "disk"),
-    Action.START: ("quorum", "disk"),
-    Action.RESTART: ("quorum",),
+    Action.START: ("disk",),
+    Action.RESTART: (),
 }
 
 
@@ -209,8 +209,15 @@ def a_lost_record_starts_nothing(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.RESTART)
 def only_a_server_that_had_its_time_is_restarted(f: Facts, d: Decision) -> bool:
-    """A server is restarted only when it has run without serving, in turn after turn, for longer than a start may take."""
-    return f.hung
+    """A server is restarted only when it has run without serving, in turn after turn, for longer than a start may take; or has
+    led for so long with a configuration that it cannot commit."""
+    return f.hung or (f.leads_in_vain and f.long_unseen)
+
+
+@invariant(*STARTS)
+def an_unknown_quorum_is_waited_for(f: Facts, d: Decision) -> bool:
+    """While it is unknown whether an ensemble serves, nothing is started before a start would have been over."""
+    return not isinstance(f.seen.quorum, Unknown) or f.long_unseen
 
 
 @invariant(Action.START)
@@ -226,7 +233,7 @@ def a_pending_configuration_goes_only_when_undecidable(f: Facts, d: Decision) ->
     if not d.aside:
         return True
     data = f.disk.data
-    if data is None or data.pending is None:
+    if data is None or data.pending is None or f.seen.quorum is not None:
         return False
     alone = data.committed is not None and [v.id for v in data.committed.voters] == [f.id]
     return alone or (f.judged and f.nobody_leads_by(data.committed, data.pending))
@@ -436,6 +443,12 @@ def silence_is_timed(f: Facts, d: Decision) -> bool:
 def the_lack_of_a_quorum_is_timed_only_while_known(f: Facts, d: Decision) -> bool:
     """`no quorum` is noted exactly when it is known that none is seen."""
     return (NO_QUORUM in d.noted) == (f.seen.quorum is None)
+
+
+@invariant()
+def that_no_quorum_is_seen_is_timed(f: Facts, d: Decision) -> bool:
+    """`no quorum seen to serve` is noted exactly when none is seen, be it known or not."""
+    return (UNSEEN in d.noted) == (f.quorum is None)
 
 
 __all__ = ["ALL", "DECIDING", "EVERY", "Invariant", "breaks", "by_action", "conflicting", "invariant", "rank"]

@@ -353,6 +353,22 @@ HAND_MADE: tuple[Mutant, ...] = (
         9,
         lambda w: w.seen.quorum is None and policy.named(w) and policy.record_lets(w) and not w.seen.server.running,
     ),
+    helper("an unknown quorum is not waited for", "too_soon_to_tell", nothing),
+    helper("an unknown quorum is waited for without end", "too_soon_to_tell", lambda w: isinstance(w.seen.quorum, Unknown)),
+    helper("a leader leads on in vain", "leads_in_vain", nothing),
+    helper("any leader without a quorum is restarted", "leads_in_vain", lambda w: w.serves),
+    row_is(
+        "row 9 for a moment without a word",
+        9,
+        lambda w: (
+            w.quorum is None
+            and not w.promised
+            and w.seen.disk.state is DiskState.DATA
+            and policy.named(w)
+            and policy.record_lets(w)
+            and (not w.seen.server.running or policy.stuck(w))
+        ),
+    ),
     row_is("row 13 counts nobody", 13, nothing),
 )
 # Nothing below these rows answers for what they take: without them nothing is decided, and that is what notices it.

@@ -33,8 +33,10 @@ def continues(f: Facts) -> bool:
 
 @invariant()
 def a_member_with_its_data_starts_again(f: Facts, d: Decision) -> bool:
-    """Without a quorum a stopped member with its data starts again, whatever AWS says or does not say."""
-    if f.seen.quorum is not None or f.running or not undisturbed(f) or not continues(f) or f.seen.record is None:
+    """Without a quorum a stopped member with its data starts again, whatever AWS says or does not say, and where it stays unknown
+    whether there is one."""
+    lacking = f.seen.quorum is None or f.long_unseen
+    if not lacking or f.running or not undisturbed(f) or not continues(f) or f.seen.record is None:
         return True
     to_zero = f.seen.taken is True and f.group is not None and f.group.desired == 0
     return d.action is Action.START or to_zero
@@ -56,12 +58,10 @@ def what_others_left_is_taken_in_by_a_person(f: Facts, d: Decision) -> bool:
 
 @invariant()
 def a_hung_member_is_restarted(f: Facts, d: Decision) -> bool:
-    """A member that runs without serving, and without a quorum where there is none, for longer than a start may take is
-    restarted."""
-    held = f.seen.held.get(NO_QUORUM)
-    alone = held is not None and held.seconds > f.seen.limits.start
-    hung = f.hung and (f.quorum is not None or alone)
-    if not hung or not undisturbed(f) or isinstance(f.seen.quorum, Unknown):
+    """A member that runs without serving for longer than a start may take is restarted, and for so long without a quorum where
+    none is seen; so is one that leads and cannot commit what was proposed."""
+    hung = (f.hung and (f.quorum is not None or f.long_unseen)) or (f.leads_in_vain and f.long_unseen)
+    if not hung or not undisturbed(f):
         return True
     if f.quorum is not None:
         concerned = (
@@ -84,7 +84,7 @@ def an_undecidable_pending_configuration_is_moved_aside(f: Facts, d: Decision) -
     data = f.disk.data
     if (
         d.action not in (Action.START, Action.RESTART)
-        or f.quorum is not None
+        or f.seen.quorum is not None
         or not f.holds_data
         or data is None
         or data.pending is None

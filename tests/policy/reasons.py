@@ -4,6 +4,7 @@ from tests.policy.among import change_of
 from tests.policy.facts import Facts
 from tests.policy.invariants import conflicting, invariant
 from zkboot.model import Action, Decision, DiskState, State, Unknown
+from zkboot.words import UNSEEN
 
 
 @invariant()
@@ -96,8 +97,10 @@ def a_server_is_named(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.RESTART)
 def a_restart_names_the_time(f: Facts, d: Decision) -> bool:
-    """A restart says for how long the server ran without serving."""
-    return f"{f.silence:.0f} s" in d.reason
+    """A restart says for how long the server ran without serving, or led without committing."""
+    unseen = f.seen.held.get(UNSEEN)
+    seconds = unseen.seconds if f.serving and unseen is not None else f.silence
+    return f"{seconds:.0f} s" in d.reason
 
 
 @invariant(Action.RESEED)

@@ -38,7 +38,7 @@ from zkboot.model import (
     State,
     Unknown,
 )
-from zkboot.words import ALONE, NO_QUORUM, SILENT, absent, too_few_at
+from zkboot.words import ALONE, NO_QUORUM, SILENT, UNSEEN, absent, too_few_at
 
 CLUSTER, FOREIGN_CLUSTER = "cluster-of-ours", "cluster-of-others"
 SCOPE = Scope("1", "eu-west-1", "vpc-1", "keepers")
@@ -381,7 +381,7 @@ def observe_alone(s: Alone) -> Observation:
         for r in (report_of(i, says, s.configuration) for i, says in ((1, s.own), (2, s.other[1]), (3, s.third[1])))
         if r
     }
-    held = {NO_QUORUM: Held(PATIENCE[s.no_quorum], FOUND), **silence_of(s.server)}
+    held = {name: Held(PATIENCE[s.no_quorum], FOUND) for name in (NO_QUORUM, UNSEEN)} | silence_of(s.server)
     if s.too_few == "long, before a raise":
         held[too_few_at(REVISION - 1)] = Held(PATIENCE["long"], FOUND)
     elif s.too_few != "no":

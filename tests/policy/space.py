@@ -267,6 +267,16 @@ def alone_conflicts(record: str) -> Iterator[Alone]:
             )
 
 
+def alone_undecided(record: str) -> Iterator[Alone]:
+    """A leader answers and opens no session: this node, and what its disk says was proposed; that leader may be this node."""
+    configurations = ("three", "two", "me", "growing", "growing, the other dead", "entering", "none")
+    says, others_by_kind = ("nothing", "empty", "joining", "data"), (OTHERS[0], OTHERS[2], OTHERS[7])
+    sides = product(DISKS, says, SERVERS, ("short", "long"), configurations, others_by_kind)
+    for disk, own, server, no_quorum, configuration, others in sides:
+        rest = {"configuration": configuration, "quorum": "unknown"} | others
+        yield Alone(record=record, disk=disk, own=own, promise=own == "empty", server=server, no_quorum=no_quorum, **rest)
+
+
 # --- with a quorum
 
 ENSEMBLES: tuple[dict[str, Any], ...] = (
@@ -391,6 +401,14 @@ JUDGED = (
     "reseeding, seed gone, started",
     "restoring, seed other, given up",
 )
+UNDECIDED = (
+    "unknown",
+    "created, seed me",
+    "created, seed other",
+    "creating, seed me, started",
+    "creating, seed other, not started",
+    "reseeding, seed me, not started",
+)
 AMONG = tuple(r for r in RECORDS if "not started" not in r and not r.startswith("restoring"))
 PARTS: tuple[Part, ...] = (
     Part("no quorum: this node complete, the others by kind", alone_own_side, WITH_RECORD),
@@ -398,6 +416,7 @@ PARTS: tuple[Part, ...] = (
     Part("no quorum: who is dead, by whose word", alone_judges, JUDGED),
     Part("no quorum: no record, or none that can be read", alone_without_record, ("absent", "unknown")),
     Part("no quorum: a first creation", alone_first_creation, ("absent",)),
+    Part("no word whether a quorum serves", alone_undecided, UNDECIDED),
     Part("what belongs to another, and a person's command", alone_conflicts, RECORDS),
     Part("quorum: this node complete, the ensemble by kind", among_own_side, AMONG),
     Part(
@@ -448,7 +467,7 @@ def draws(random: Random) -> Iterator[Alone]:
             configuration=random.choice(configurations),
             own=random.choice(OWN_REPORTS),
             promise=random.random() < 0.2,
-            server=random.choice(("stopped", "stopped", "young", "old", "old, silent a moment", "follows")),
+            server=random.choice(("stopped", "stopped", "young", "old", "old, silent a moment", "follows", "leads")),
             archive=random.random() < 0.2,
             taken=random.choice(("no", "no", "no", "yes", "unknown")),
             group=random.choice(("known", "known", "known", "unknown", "does not list me")),
@@ -460,6 +479,7 @@ def draws(random: Random) -> Iterator[Alone]:
             backup=random.choice(BACKUPS),
             no_quorum=random.choice(("short", "long")),
             too_few=random.choice(("no", "short", "long", "long", "long, before a raise")),
+            quorum=random.choice(("none", "none", "none", "unknown")),
         )
 
 

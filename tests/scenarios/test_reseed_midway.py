@@ -69,6 +69,28 @@ def test_a_member_dies_between_the_proposal_and_the_commit(region: Region, joine
 
 
 @pytest.mark.long
+def test_a_voter_dies_while_another_leaves_for_a_spare(region: Region) -> None:
+    """The new voters are the leader, the spare and the dead one. The leader has the followers that it needs to lead on, and the
+    spare counts as one of them, but acknowledges nothing: nobody is given a session until the leader starts anew."""
+    zk = ensemble_of(region, 4, settings={"zookeeper": {"sync_limit": 20}})
+    leader, (leaving, dying) = zk.leader(), zk.followers()
+    with every_write_kept(zk) as ledger:
+        leader.freeze_zkboot()  # it would let the spare in first
+        leaving.stop_at_step("before:reconfigure:pause")
+        region.no_capacity("a", "b", "c")
+        region.take(leaving)
+        region.wait_until(lambda: leaving.stopped_at_step, "it is about to leave")
+        dying.freeze_server()
+        leaving.thaw_zkboot()
+        region.wait_until(lambda: proposed(leader), "its leaving is proposed")
+        region.lose(dying)
+        leader.thaw_zkboot()
+        hear(leader, r"leads, and for \d+ s could not commit the configuration that it proposed: restarted", region, LONG)
+        ledger.wait_writing(LONG)
+        replaced(zk, 4, 1)
+
+
+@pytest.mark.long
 def test_the_last_voter_dies_while_a_joiner_has_nothing_yet(region: Region) -> None:
     zk = ensemble_of(region, 3, environment=Orders({3: "before:start:pause"}))
     voters = zk.living

@@ -259,6 +259,32 @@ def a_proposal_unheard_decides_over_starts(one: Player, two: Player) -> Facts:
     return [*found, shown(one)]
 
 
+def a_change_that_its_voters_cannot_commit_is_led_on_with_until_a_start(
+    one: Player, two: Player, three: Player, four: Player
+) -> Facts:
+    grow(one, two, three)
+    join(four, one, Role.OBSERVER)
+    four.wait_for(Mode.OBSERVER)
+    first = leader(one, two, three)
+    kept, leaving = (m for m in (one, two, three) if m is not first)
+    now = version(first)
+    kept.freeze()
+    asked = answer(lambda: first.server.reconfigure(first.address, PASSWORD, Change((four.line(),), (leaving.number,), now)))
+
+    def missed() -> bool:
+        peer = first.server.ask(frozenset({first.address}))[first.address]
+        return peer is not None and peer.synced_followers == 1
+
+    first.wait("the frozen one to be missed", missed)
+    kept.thaw()
+    kept.kill()
+    found: Facts = [asked, modes(first, leaving, four), answer(lambda: version(first)), on_disk(first), on_disk(four)]
+    first.kill()
+    first.start()
+    leader(first, leaving, four)
+    return [*found, shown(first), on_disk(leaving)]
+
+
 def an_older_configuration_gives_way(one: Player, two: Player, three: Player, four: Player) -> Facts:
     grow(one, two, three)
     kill(three)
@@ -329,6 +355,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(3, a_leader_takes_itself_out),
     Scenario(2, a_joiner_not_let_in_does_not_start_again, long=True),
     Scenario(2, a_proposal_unheard_decides_over_starts),
+    Scenario(4, a_change_that_its_voters_cannot_commit_is_led_on_with_until_a_start),
     Scenario(4, an_older_configuration_gives_way),
     Scenario(4, joiners_of_a_new_generation_draw_an_old_member_along),
     Scenario(3, a_leader_whose_followers_stand_still_stops_in_the_end),

@@ -111,6 +111,7 @@ CLAUSES: tuple[Clause, ...] = (
         races.joiner_dies_in_commit,
         STUCK,
     ),
+    Clause("a leader that cannot commit what it proposed starts anew", switches.LEADS_ON, races.voter_dies_in_commit, STUCK),
     Clause("a seed's epoch is far above any that was seen", switches.NEXT_EPOCH, races.elections_unseen, REFUSED),
     Clause("the record holds a floor of the seeds' epochs", switches.OWN_EPOCH, races.generation_unseen, REFUSED),
 )

@@ -6,15 +6,16 @@ any newer configuration that reaches it; a new leader commits its pending config
 zxid; a start deletes the pending file and keeps it in memory; who is not in its own file exits; a server left out follows
 without a vote; a reconfiguration is a compare-and-set on the version, refused without a quorum of the new voters in step, of
 whom an observer is none, and which hears of the change only when it is committed; a
-write counts when a majority of the voters of the committed configuration, and of a pending one, has it on disk; a
+write counts when a majority of the voters of the committed configuration, and of a pending one, has it on disk; a leader that
+cannot commit what it proposed leads on while a majority of both follows, observers among them, and opens no session; a
 leader cut off goes on saying `leader` for the staleness window.
 
 Simplified: an election and the synchronisation of its voters happen in one instant (a joiner's copy takes time); followers copy
-the leader's whole log; a follower that misses a transaction is cut off and has to join again; there are no client sessions, so a
-stale leader can still be read.
+the leader's whole log; a follower that misses a transaction is cut off and has to join again; there are no client sessions
+otherwise, so a stale leader can still be read.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from enum import Enum
 from functools import lru_cache
 from operator import attrgetter
@@ -125,6 +126,12 @@ class Process:
         self.pending = self.files.next = configuration
 
 
+def voting(leader: Process, processes: Iterable[Process]) -> list[Process]:
+    """Those that are no observers of the leader's committed configuration, which neither count as in step nor acknowledge."""
+    observers = {(o.id, o.address) for o in leader.committed.observers}
+    return [p for p in processes if p.key not in observers]
+
+
 class Refused(Exception):
     """The ensemble refuses a reconfiguration; nothing happened."""
 
@@ -180,7 +187,7 @@ class Ensemble:
         return Mode.NONE
 
     def voting_followers(self, leader: Process) -> set[Process]:
-        return {f for f in leader.heard if self.in_step(f) and leader.counts(f)}
+        return {f for f in voting(leader, leader.heard) if self.in_step(f) and leader.counts(f)}
 
     def in_step(self, process: Process) -> bool:
         return process.state is State.FOLLOWING and process.synced_at <= self._scheduler.now and process.files.log is not None
@@ -228,6 +235,8 @@ class Ensemble:
         if not leader.enough((leader, *heard)):
             self.tell(f"{leader.name}: server {leader.id} stops leading: its followers are gone")
             self._look(leader)
+        elif self.in_vain(leader) and self.can_acknowledge(leader):
+            self._commit(leader, leader.views[-1])
 
     def _said_goodbye(self, process: Process) -> bool:
         return not process.alive and process not in self._silent
@@ -292,6 +301,7 @@ class Ensemble:
             if leader.state is not State.LEADING or not looking.counts(leader) or not self._connected(looking, leader):
                 continue
             there = {leader} | {f for f in self.running if f.leader is leader and self._connected(looking, f)}
+            there = set(voting(leader, there))  # an observer's word tells nobody who leads
             if not looking.enough(there):
                 continue
             if looking.files.accepted_epoch > leader.files.current_epoch:
@@ -351,7 +361,11 @@ class Ensemble:
     # --- writes
 
     def can_acknowledge(self, leader: Process) -> bool:
-        return leader.enough((leader, *self._receivers(leader)))
+        return leader.enough(voting(leader, (leader, *self._receivers(leader))))
+
+    def in_vain(self, leader: Process) -> bool:
+        """It leads with a proposed configuration that is not committed yet."""
+        return leader.state is State.LEADING and len(leader.views) > 1
 
     def _receivers(self, leader: Process) -> list[Process]:
         now = self._scheduler.now
@@ -376,11 +390,18 @@ class Ensemble:
         for process in got:
             assert process.files.log is not None
             process.files.log.append(transaction)
-        if leader.enough(got):
+        if leader.enough(voting(leader, got)):
             return transaction.zxid
-        self.tell(f"{leader.name}: server {leader.id} stops leading: a write found no majority")
-        self._look(leader)
+        self._unless_followed(leader, got, "a write found no majority")
         return None
+
+    def _unless_followed(self, leader: Process, got: set[Process], why: str) -> None:
+        """A leader leads on while a majority of each of its configurations follows, observers counted."""
+        if leader.enough(got):
+            self.tell(f"{leader.name}: server {leader.id} leads on, and commits nothing: {why}")
+        else:
+            self.tell(f"{leader.name}: server {leader.id} stops leading: {why}")
+            self._look(leader)
 
     def _reached(self, leader: Process) -> list[Process]:
         """Who gets the next transaction; who misses it is cut off."""
@@ -409,8 +430,8 @@ class Ensemble:
         leader = process.leader
         return leader if leader is not None and self.in_step(process) and self._connected(process, leader) else None
 
-    def reconfigure(self, through: Process, change: Change, unheard: bool) -> None:
-        """Raises Refused when nothing happened, Lost when that is not known. `unheard`: the proposal reaches nobody."""
+    def reconfigure(self, through: Process, change: Change, deaf: Container[str]) -> None:
+        """Raises Refused when nothing happened, Lost when that is not known. `deaf`: addresses that hear nothing of it."""
         leader = self.leader_of(through)
         if leader is None or leader.state is not State.LEADING or not self.can_acknowledge(leader):
             raise Lost
@@ -418,35 +439,34 @@ class Ensemble:
             raise Refused("a reconfiguration is in progress")
         if change.version != leader.committed.version:
             raise Refused(f"the version is {leader.committed.version:#x}")
-        observers = {(o.id, o.address) for o in leader.committed.observers}  # they neither count as in step nor acknowledge
         ids = {s.id for s in change.joining} | set(change.leaving)
         servers = [s for s in leader.committed.servers if s.id not in ids] + list(change.joining)
         leader.counter += 1
         new = Configuration((leader.files.current_epoch << EPOCH_BITS) + leader.counter, tuple(sorted(servers)))
         voters, most = voters_of(new)
-        in_step = {p.key for p in (leader, *self._receivers(leader))} - observers
+        in_step = {p.key for p in voting(leader, (leader, *self._receivers(leader)))}
         if not voters or len(voters & in_step) < most:
             leader.counter -= 1
             raise Refused("no quorum of the new voters is in step")
-        got = {leader} if unheard else {leader, *self._reached(leader)}
-        voting = [p for p in sorted(got, key=BY_ADDRESS) if p.key not in observers]
-        for process in voting:
+        got = {leader, *(f for f in self._reached(leader) if f.address not in deaf)}
+        for process in voting(leader, sorted(got, key=BY_ADDRESS)):
             process.propose(new)
-        if not leader.enough(voting):
-            self.tell(f"{leader.name}: server {leader.id} stops leading: the reconfiguration found no majority")
-            self._look(leader)
+        if not leader.enough(voting(leader, got)):
+            self._unless_followed(leader, got, "the reconfiguration found no majority")
             raise Lost
         self.committing()
+        self._commit(leader, new)
+        if leader.state is not State.LEADING or not through.alive or through.state is State.LOOKING:
+            raise Lost
+
+    def _commit(self, leader: Process, new: Configuration) -> None:
         leader.adopt(new)
         told = self._reached(leader)
         for process in told:
             process.adopt(new)
         lines = ",".join(f"{s.id}{'o' if s.role is Role.OBSERVER else ''}" for s in new.servers)
         self.tell(f"{leader.name}: configuration {new.version:#x} is now {lines}")
-        gone = not leader.is_voter()
-        if gone:
+        if not leader.is_voter():
             for process in list(leader.heard):
                 self._look(process)
             self._look(leader)
-        if gone or not through.alive or through.state is State.LOOKING:
-            raise Lost

@@ -96,24 +96,24 @@ class Simulated(Player):
 
 
 class Asked:
-    """A simulated server's protocol. While a server is frozen a proposal reaches nobody: its leader takes it for in step."""
+    """A simulated server's protocol. A frozen one is in step for its leader at first, and the proposal does not reach it."""
 
     def __init__(self, node: Node) -> None:
         self._node, self._link = node, node.link
 
     def reconfigure(self, address: str, password: str, change: Change) -> Configuration:
         frozen = self._node.sim.islands
-        if not any(server.address in frozen for server in change.joining):
+        if not frozen:
             return self._link.reconfigure(address, password, change)
         ensemble = self._node.sim.ensemble
         thawed, self._node.sim.islands = frozen, {}
         try:
-            ensemble.reconfigure(ensemble.processes[address], change, unheard=True)
+            ensemble.reconfigure(ensemble.processes[address], change, frozen)
         except Lost as error:
             raise UnknownFact("no answer in time") from error
         finally:
             self._node.sim.islands = thawed
-        raise AssertionError("a proposal that nobody heard was committed")
+        raise AssertionError("a proposal that its new voters did not hear was committed")
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._link, name)

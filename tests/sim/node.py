@@ -196,6 +196,9 @@ class Link:
     def view(self, address: str) -> View:
         self._node.point("view")
         found = self._serving(address)
+        leader = self._sim.ensemble.leader_of(found)
+        if leader is not None and self._sim.ensemble.in_vain(leader):
+            raise UnknownFact(f"{address}:2181 gave no session within 15 s: it may be without a quorum")
         return View(found.committed, self._sim.ensemble.identity(found))
 
     def reconfigure(self, address: str, password: str, change: Change) -> Configuration:
@@ -203,7 +206,7 @@ class Link:
         found = self._serving(address)
         dies = any(s.address == self._node.address for s in change.joining) and self._sim.chance("dies joining")
         try:
-            self._sim.ensemble.reconfigure(found, change, unheard=dies)
+            self._sim.ensemble.reconfigure(found, change, set(self._sim.ensemble.processes) if dies else ())
         except Refused as e:
             raise Stale(str(e)) from e
         except Lost as e:

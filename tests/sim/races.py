@@ -10,7 +10,7 @@ from tests.sim.director import Director
 from tests.sim.ensemble import Lost
 from tests.sim.node import Node
 from zkboot import commands
-from zkboot.model import Change, Holds, Server
+from zkboot.model import Change, Holds, Role, Server
 from zkboot.reconcile import silence
 
 
@@ -320,11 +320,30 @@ def joiner_dies_in_commit(d: Director) -> None:
     d.reach(joiner, "reconfigure request")
     line = Server(4, joiner.address)
     with suppress(Lost):
-        d.sim.ensemble.reconfigure(leader, Change((line,), (), leader.committed.version), unheard=True)
+        d.sim.ensemble.reconfigure(leader, Change((line,), (), leader.committed.version), set(d.sim.ensemble.processes))
     d.terminate(joiner)
     d.wipe(wiped)
     d.sim.boot(off)
     d.run(60)
+
+
+def voter_dies_in_commit(d: Director) -> None:
+    """A voter leaves and a spare takes its place, in one call, which the third voter does not hear of any more: it is terminated.
+    The leader and the one that leaves are a majority of the old voters, the leader and the spare follow each other as before, and
+    nobody but a voter acknowledges."""
+    nodes = d.grow(4)
+    leader = d.sim.leader()
+    assert leader is not None
+    (spare,) = leader.committed.observers
+    dies, leaves = (n for n in nodes if n.address not in (leader.address, spare.address))
+    line = leader.committed.server(next(v.id for v in leader.committed.voters if v.address == leaves.address))
+    assert line is not None
+    promoted = spare._replace(role=Role.PARTICIPANT)
+    with suppress(Lost):
+        d.sim.ensemble.reconfigure(leader, Change((promoted,), (line.id,), leader.committed.version), {dies.address})
+    d.terminate(dies)
+    d.run(5)
+    assert d.sim.ensemble.in_vain(leader), "it does not lead in vain"
 
 
 def back_within_grace(d: Director) -> None:
