@@ -255,9 +255,12 @@ def then_3(w: Words) -> Decision:
 
 
 def row_4(w: Words) -> bool:
-    if w.own_server is None or w.seen.disk.state is DiskState.UNKNOWN:
-        return False
-    return not w.seen.server.running or (untaken(w) is not None and not w.serves)
+    return w.own_server is not None and w.seen.disk.state is not DiskState.UNKNOWN and idle(w)
+
+
+def idle(w: Words) -> bool:
+    """Its server is stopped; or it hangs on data that nobody has taken in, which no restart mends."""
+    return not w.seen.server.running or (not w.serves and untaken(w) is not None)
 
 
 def then_4(w: Words) -> Decision:
