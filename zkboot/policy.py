@@ -898,8 +898,16 @@ def then_17(w: Words) -> Decision:
     return say(
         Action.WAIT,
         f"waiting for an election: {len(w.remaining)} of {len(w.voters)} voters are not lost "
-        f"({w.names(w.remaining)}); {majority(len(w.voters))} elect",
+        f"({w.names(w.remaining)}); {majority(len(w.voters))} elect{left_stopped(w)}",
     )
+
+
+def left_stopped(w: Words) -> str:
+    """Why this node starts nothing, where others built what it holds."""
+    disk = w.seen.disk
+    if disk.state is not DiskState.DATA or disk.identity is not None or w.seen.server.running:
+        return ""
+    return "; what this disk holds is not taken in yet, and its server not zkboot's to start: start it as before"
 
 
 def row_18(w: Words) -> bool:
