@@ -290,7 +290,7 @@ def world(settings: Settings) -> "World":
     def copy(tell: Callable[[str], None]) -> None:
         from zkboot import backups
 
-        backups.typed(world(settings), store, settings, tell)
+        backups.typed(world(settings), store, settings, tell, S3Backups.of_copies(settings))
 
     return World(
         store=S3Store(settings),

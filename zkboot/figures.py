@@ -64,7 +64,8 @@ def measure(settings: "Settings", verdict: Verdict, address: str) -> Iterator[tu
     server = _ask_own(settings, address)
     mode = server.get("zk_server_state", "")
     serves = mode in SERVING
-    quorum = True if serves else verdict.quorum
+    # A leader may lead on though it can commit nothing: where the turn got no session, that a server serves says little.
+    quorum = True if serves and verdict.quorum is not None else verdict.quorum
     yield "Quorum", None if quorum is None else int(quorum)
     yield "Halted", int(verdict.halted)
     yield "DiskUsed", _disk_used(settings)

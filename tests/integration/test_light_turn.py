@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.servers import DEADLINE, new_address
 from tests.lab.imds import Imds
+from zkboot import figures, settings
 from zkboot.clock import NodeClock
 from zkboot.model import Mode
 from zkboot.zookeeper import configuration, fourletter
@@ -213,6 +214,17 @@ def test_its_figures_are_one_line_to_the_journal_and_as_light(node: Node, tmp_pa
     }
     assert "Latency" not in second, "nobody asked for anything between the two"
     assert 0 < second["DiskUsed"] <= 100 and second["Znodes"] >= 5
+
+
+def test_a_server_that_serves_tells_of_no_quorum_where_the_turn_could_not_learn_of_one(node: Node) -> None:
+    """A leader may lead on and commit nothing: the alarm must hear of it."""
+    loaded = settings.load(str(node.config))
+
+    def told(quorum: bool | None) -> dict[str, float | None]:
+        return dict(figures.measure(loaded, figures.Verdict(11, "wait", quorum, halted=False), node.address))
+
+    assert told(None)["Voters"] == 1 and told(None)["Quorum"] is None
+    assert told(False)["Quorum"] == 1, "it serves since"
 
 
 def test_a_journal_that_is_full_keeps_no_turn_waiting(node: Node, tmp_path: Path) -> None:

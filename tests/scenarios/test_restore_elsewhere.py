@@ -13,9 +13,10 @@ from tests.lab.group import Group
 from tests.lab.machines import Machine
 from tests.lab.region import Region
 from tests.scenarios.restores import CONFIRM, backed_up, given_up
-from tests.scenarios.story import LONG, created_once, delete_record, hear, record
+from tests.scenarios.story import LONG, created_once, delete_record, every_write_kept, hear, record
 from tests.scenarios.survivors import ensemble_of, written
 from zkboot import restores
+from zkboot.backup.manifest import VERIFIED
 
 COPIES, THERE = "zkboot-lab-copies", "us-west-2"
 COPIED: dict[str, Any] = {"backup": {"copy_bucket": COPIES, "copy_region": THERE}}
@@ -60,8 +61,26 @@ def elsewhere(region: Region, **options: Any) -> Group:
     return zk
 
 
+def copied(zk: Group) -> set[str]:
+    """The names of what is whole in the second bucket."""
+    found = zk.region.client("s3", THERE).list_objects_v2(Bucket=COPIES, Prefix=prefix(zk)).get("Contents", [])
+    keys = [str(item["Key"]).removeprefix(prefix(zk)) for item in found]
+    return {key.removesuffix(VERIFIED) for key in keys if key.endswith(VERIFIED)}
+
+
 def begun_from(name: str, typed: str) -> bool:
     return bool(re.search(rf"restored at 0x[0-9a-f]+ from backup {name} \(", typed.splitlines()[-1]))
+
+
+@pytest.mark.long
+def test_the_last_backup_of_a_group_that_goes_to_zero_is_copied_too(region: Region) -> None:
+    zk = with_copies(region)
+    with every_write_kept(zk):
+        pass
+    zk.scale(0)
+    zk.wait_until(lambda: not zk.living, "all have gone", LONG)
+    assert newest(zk) in copied(zk)
+    assert region.gateway.refused == []
 
 
 def test_a_region_is_lost_and_its_cluster_goes_on_in_another(region: Region) -> None:
