@@ -259,7 +259,7 @@ def row_4(w: Words) -> bool:
 
 
 def idle(w: Words) -> bool:
-    """Its server is stopped; or it hangs on data that nobody has taken in, which no restart mends."""
+    """Its server is stopped; or does not serve as zkboot's own and nobody has taken it in, which no restart mends."""
     return not w.seen.server.running or (not w.serves and untaken(w) is not None)
 
 
@@ -295,25 +295,32 @@ def then_4(w: Words) -> Decision:
 
 
 def untaken(w: Words) -> Server | None:
-    """The member that this node is to the quorum, whose data lies here as others left it: `zkboot adopt` has not come to it yet.
+    """The member that this node is to the quorum as others set it up: `zkboot adopt` has not come to it yet.
 
-    ZooKeeper's own myid tells that, or its server, which serves at this address. Data that names no cluster is another's where
-    neither does, where somebody else holds that id, and on a node that had reported data of this cluster.
+    ZooKeeper's own myid beside data tells that, or its server, which serves at this address, maybe from another folder. What
+    names no cluster is another's where neither does, where somebody else holds that id, and on a node that had reported this one.
     """
     disk, report = w.seen.disk, w.own_report
-    if w.quorum is None or w.record is None or disk.state is not DiskState.DATA or disk.identity is not None:
+    if w.quorum is None or w.record is None or disk.state not in (DiskState.DATA, DiskState.EMPTY) or disk.identity is not None:
         return None
     if report is not None and report.identity is not None and report.identity.cluster_id == w.record.cluster_id:
         return None
     for server in w.quorum.configuration.servers:
         if server.address == w.seen.me.address and w.instance_of(server) in (None, w.seen.me.instance_id):
-            return server if server.id == disk.myid or server.id in w.quorum.serving else None
+            left = disk.state is DiskState.DATA and server.id == disk.myid
+            return server if left or server.id in w.quorum.serving else None
     return None
 
 
 def to_be_adopted(w: Words, member: Server) -> Decision:
     """A person takes it in: others may run its server in their own way, and it is to be stopped for that."""
     assert w.quorum is not None
+    if w.seen.disk.state is DiskState.EMPTY:
+        return say(
+            Action.WAIT,
+            f"waiting: server {member.id} serves here, and not from node.data_dir, which is empty: it is left as it is; correct "
+            "node.data_dir, and `zkboot adopt --through MEMBER` here takes it in",
+        )
     servers, serving = w.quorum.configuration.servers, w.quorum.serving
     through = min(servers, key=lambda s: (s.id == member.id, s.id not in serving, s.id))
     return say(

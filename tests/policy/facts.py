@@ -146,13 +146,15 @@ class Facts:
     @cached_property
     def left_by_others(self) -> Server | None:
         """The member that somebody set up here before zkboot: its line is at this address, and its id in the myid beside data of
-        no cluster, or a server serves by it; nobody else is known to hold it, and this node never told of a disk of ours."""
-        if self.quorum is None or self.record is None or not self.holds_data or self.disk.identity is not None:
+        no cluster, or a server serves by it, from there or from elsewhere; nobody else is known to hold it, and this node never
+        told of a disk of ours."""
+        if self.quorum is None or self.record is None or self.disk.identity is not None:
             return None
         told = self.own is not None and self.own.identity is not None and self.own.identity.cluster_id == self.record.cluster_id
         here = [s for s in self.quorum.configuration.servers if s.address == self.seen.me.address]
-        mine = [s for s in here if self.holder(s) is None or self.holder(s) == self.me]
-        shown = [s for s in mine[:1] if s.id == self.disk.myid or s.id in self.quorum.serving]
+        mine = [s for s in here if self.holder(s) is None or self.holder(s) == self.me][:1]
+        serving = [s for s in mine if s.id in self.quorum.serving and (self.holds_data or self.disk.state is DiskState.EMPTY)]
+        shown = [s for s in mine if self.holds_data and s.id == self.disk.myid] or serving
         return shown[0] if shown and not told else None
 
     # --- who lives

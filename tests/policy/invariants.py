@@ -255,7 +255,7 @@ def data_is_archived_only_beside_a_quorum(f: Facts, d: Decision) -> bool:
 
 @invariant(Action.JOIN, Action.REJOIN)
 def what_others_left_is_not_archived(f: Facts, d: Decision) -> bool:
-    """What a member of the quorum held before zkboot is not archived: nobody has taken it in yet."""
+    """What a member of the quorum was before zkboot is neither archived nor begun anew: nobody has taken it in yet."""
     return f.left_by_others is None
 
 

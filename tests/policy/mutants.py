@@ -204,7 +204,7 @@ def stands_with_any_majority(w: Words) -> Any:
 
 def here(w: Words) -> Any:
     """The line of the quorum at this node's address, where its data names no cluster."""
-    nobodys = w.seen.disk.state is DiskState.DATA and w.seen.disk.identity is None
+    nobodys = w.seen.disk.state in (DiskState.DATA, DiskState.EMPTY) and w.seen.disk.identity is None
     found = w.quorum.configuration.servers if w.quorum is not None and w.record is not None and nobodys else ()
     return next((s for s in found if s.address == w.seen.me.address), None)
 
@@ -215,6 +215,10 @@ def mine_or_nobodys(w: Words) -> bool:
 
 def left_here(w: Words) -> bool:
     return here(w) is not None and (here(w).id == w.seen.disk.myid or here(w).id in w.quorum.serving)  # type: ignore[union-attr]
+
+
+def before_zkboot_only_with_its_data(w: Words) -> Any:
+    return ORIGINAL_UNTAKEN(w) if w.seen.disk.state is DiskState.DATA else None
 
 
 def told_of_ours(w: Words) -> bool:
@@ -322,6 +326,7 @@ HAND_MADE: tuple[Mutant, ...] = (
     helper("what others left counts, whoever holds its id now", "untaken", before_zkboot_whoever_holds_it),
     helper("what a member brings from elsewhere was left by others", "untaken", before_zkboot_whatever_was_told),
     helper("what others left counts only under a claim", "untaken", before_zkboot_only_if_claimed),
+    helper("what others left counts only where its data is", "untaken", before_zkboot_only_with_its_data),
     helper("what others left counts only while it serves", "untaken", before_zkboot_only_while_serving),
     helper("created with one voter", "count_created", created_with_one),
     helper("any voter steps back", "demotable", any_voter_steps_back),

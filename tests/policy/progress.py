@@ -44,8 +44,8 @@ def a_member_with_its_data_starts_again(f: Facts, d: Decision) -> bool:
 
 @invariant()
 def what_others_left_is_taken_in_by_a_person(f: Facts, d: Decision) -> bool:
-    """A member with data from before zkboot, not being taken, waits for the person who takes it in, and names its id and the
-    command, unless it serves and has work."""
+    """A member as it was before zkboot, not being taken, waits for the person who takes it in, and names its id and the command,
+    unless it serves and has work."""
     known = not f.unknown.keys() & {"group", "reports", "taken"}
     if f.left_by_others is None or f.seen.taken is True or not undisturbed(f) or not known:
         return True

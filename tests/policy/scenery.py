@@ -78,6 +78,7 @@ DISKS = (
 BEFORE = "data before zkboot"  # of no cluster, with the myid of the line at this node's address: only where there is a quorum
 OWN_REPORTS = ("nothing", "unknown", "empty", "joining", "data", "data stale")
 SERVERS = ("stopped", "young", "old", "follows", "leads")
+ANOTHERS = ("another's beside it", "another's as the service")  # servers that serve here from another folder
 LIVES = ("runs", "waits", "stopped", "being taken", "terminated", "not listed", "not listed once", "not listed, just claimed")
 SAYS = (
     "nothing",
@@ -355,6 +356,8 @@ PROCESSES = {
     "old, silent a moment": Process(True, 1_000.0, Mode.NONE),
     "follows": Process(True, 10.0, Mode.FOLLOWER),
     "leads": Process(True, 10.0, Mode.LEADER),
+    ANOTHERS[0]: Process(),
+    ANOTHERS[1]: Process(True, 1_000.0, Mode.NONE),
 }
 
 
@@ -431,7 +434,7 @@ def observe_among(s: Among) -> Observation:
     servers = (*mine, *(server(i) for i, _ in voters), *(server(i, Role.OBSERVER) for i, _ in observers))
     serving = {i for i, kind in voters + observers if kind in ("serves", "spare", "taken")}
     here = next((x.id for x in mine if x.address == ME.address), None)
-    if here is not None and s.server in ("leads", "follows"):
+    if here is not None and s.server in ("leads", "follows", *ANOTHERS):
         serving.add(here)
     lives = [(i, LIFE[kind]) for i, kind in voters + observers]
     lives.append((1, "being taken" if s.taken == "yes" else "waits" if s.lifecycle == "Pending:Wait" else "runs"))

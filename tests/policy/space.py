@@ -17,6 +17,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from tests.policy.scenery import (
+    ANOTHERS,
     BACKUPS,
     BEFORE,
     DISKS,
@@ -359,9 +360,9 @@ def among_newcomers(record: str) -> Iterator[Among]:
 def among_what_others_built(record: str) -> Iterator[Among]:
     """An ensemble is being taken in: this member complete, whose data may be what others left, or was brought here since."""
     for disk, own, server, place, claim in product(
-        (BEFORE, "data of nobody"),
+        (BEFORE, "data of nobody", "empty"),
         ("nothing", "empty", "joining", "data"),
-        (*SERVERS, "old, silent a moment"),
+        (*SERVERS, "old, silent a moment", *ANOTHERS),
         PLACES,
         ("mine", "none", "another's"),
     ):
