@@ -9,7 +9,7 @@ import uuid
 from contextlib import suppress
 
 from zkboot import record as records
-from zkboot.actions import Act, id_of, next_generation, password, put_report, put_secrets, replace_record, restoring
+from zkboot.actions import Act, id_of, next_generation, password, put_report, put_secrets, replace_record, restoring, withdraw
 from zkboot.errors import FAILED, Halted, Stale, UnknownFact, ZkbootError
 from zkboot.model import (
     Action,
@@ -35,11 +35,10 @@ from zkboot.policy import ACCEPTED
 from zkboot.reconcile import Say, Turn, bootstrap, turn
 from zkboot.settings import Settings
 from zkboot.steps import step
-from zkboot.words import Words, rank
+from zkboot.words import ADOPTED, Words, rank
 from zkboot.world import View, World
 from zkboot.zookeeper.zoo_cfg import super_digest
 
-ADOPTED = "adopt"  # the record's source when it was written for an ensemble that others built
 WITHDRAWN = "the command was withdrawn, or another took its place; nothing more is done here"
 
 
@@ -260,6 +259,7 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
         record = found[0]  # killed before its proof
     else:
         return bootstrap(world, settings, say)
+    take_promise_back(world, settings)
     secret = world.store.secret(settings.aws.secret)
     assert secret is not None
     if not world.server.process().running:
@@ -271,6 +271,13 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     with step("prove"):
         world.server.prove(me.address, secret, Identity(record.cluster_id, record.generation))
     return bootstrap(world, settings, say)
+
+
+def take_promise_back(world: World, settings: Settings) -> None:
+    """That of an empty disk, given before others set the server up: it serves from here on."""
+    found = observe(world, settings, Notes(world))
+    if Words(found.observation).promised:
+        withdraw(acting(world, settings, found))
 
 
 def take_in(world: World, settings: Settings, me: Me, disk: Disk, known: Record | None, through: str) -> Record:

@@ -30,6 +30,7 @@ UNSEEN = "no quorum seen to serve"  # there is none, or that could not be learne
 TOO_FEW = "too few voters"  # how the names of `too_few_at` begin
 ALONE = "one claimant alone"
 SILENT = "own server silent"  # it runs, and does not serve
+ADOPTED = "adopt"  # the record's source when it was written for an ensemble that others built
 REGISTERED = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
 
 
@@ -283,7 +284,11 @@ class Words:
         if holder is None:
             return False
         report = self.reports.get(holder)
-        return self.dead(holder) or (report is not None and report.holds is Holds.EMPTY)
+        return self.dead(holder) or (report is not None and report.holds is Holds.EMPTY and not self.outdated(report))
+
+    def outdated(self, report: Report) -> bool:
+        """Written before others built on that disk what was taken in with this record: it binds no server of theirs."""
+        return self.record is not None and self.record.source == ADOPTED and report.revision == 0
 
     @cached_property
     def remaining(self) -> tuple[Server, ...]:

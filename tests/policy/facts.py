@@ -259,7 +259,11 @@ class Facts:
 
     def lost(self, server: Server) -> bool:
         holder = self.holder(server)
-        return holder is not None and (self.dead(holder) or self.says_empty(holder))
+        return holder is not None and (self.dead(holder) or (self.says_empty(holder) and not self.before_adoption(holder)))
+
+    def before_adoption(self, instance: str) -> bool:
+        """That report was written without a record, and the record for an ensemble that served by then."""
+        return self.record is not None and self.record.source == "adopt" and self.reports[instance].revision == 0
 
     @cached_property
     def remaining(self) -> list[Server]:

@@ -18,14 +18,22 @@ from tests.policy.facts import Facts
 from tests.policy.invariants import breaks, by_action
 from tests.policy.proof import INVARIANTS, TOTAL
 from tests.policy.scenery import Situation, observe
-from tests.policy.space import PIECES, alone_first_creation, among_newcomers, among_what_others_built, crossed, piece
+from tests.policy.space import (
+    PIECES,
+    alone_first_creation,
+    alone_what_others_built,
+    among_newcomers,
+    among_what_others_built,
+    crossed,
+    piece,
+)
 from zkboot import policy
-from zkboot.model import DiskState, Holds, Observation, Unknown
+from zkboot.model import DiskState, Holds, Observation, Record, Unknown
 from zkboot.policy import ROWS, Row, decide
-from zkboot.words import NO_QUORUM, TOO_FEW, Words, absent, majority
+from zkboot.words import ADOPTED, NO_QUORUM, TOO_FEW, Words, absent, majority
 
 STRIDE, MOST, DRAWN = 11, 45, 3_000
-SMALL = (alone_first_creation, among_newcomers, among_what_others_built)
+SMALL = (alone_first_creation, alone_what_others_built, among_newcomers, among_what_others_built)
 Patch = tuple[object, str, object]
 
 
@@ -284,6 +292,7 @@ HAND_MADE: tuple[Mutant, ...] = (
     word("empty needs freshness", "valid", empty_needs_freshness),
     word("a silent voter is lost", "lost", lost_if_silent),
     word("a joining voter is lost", "lost", lost_if_joining),
+    word("a promise from before an adoption counts", "outdated", nothing),
     word("an empty voter is not lost", "lost", lost_only_if_dead),
     word("voters are counted from who is present", "voters", voters_present),
     word("half of the voters are enough", "too_few", lambda w: 2 * len(w.remaining) < len(w.voters)),
@@ -397,11 +406,15 @@ def subsample() -> list[Tried]:
     for s in candidates():
         seen = observe(s)
         decision = decide(seen)
-        key = decision.row, decision.action, *Facts(seen).unknown, kind_of(decision.reason), seen.disk.myid is None
+        key = decision.row, decision.action, *Facts(seen).unknown, kind_of(decision.reason), built_by_others(seen)
         strata[key] += 1
         if strata[key] <= MOST:
             chosen.append(Tried(seen, decision))
     return chosen
+
+
+def built_by_others(seen: Observation) -> bool:
+    return seen.disk.myid is not None or (isinstance(seen.record, Record) and seen.record.source == ADOPTED)
 
 
 def kind_of(reason: str) -> str:

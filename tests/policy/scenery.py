@@ -78,6 +78,7 @@ DISKS = (
 BEFORE = "data before zkboot"  # of no cluster, with the myid of the line at this node's address: only where there is a quorum
 OWN_REPORTS = ("nothing", "unknown", "empty", "joining", "data", "data stale")
 SERVERS = ("stopped", "young", "old", "follows", "leads")
+EARLY = "empty, before the record"
 ANOTHERS = ("another's beside it", "another's as the service")  # servers that serve here from another folder
 LIVES = ("runs", "waits", "stopped", "being taken", "terminated", "not listed", "not listed once", "not listed, just claimed")
 SAYS = (
@@ -243,7 +244,11 @@ def record_of(name: str, claim: str, conflict: str, members: tuple[int, ...], fr
         created={State.CREATED: (1, 2), State.CREATING: ()}.get(state, (1,)),
         zk_epoch=0,
         members=claims,
-        source="backups/x/backup-1" if state is State.RESTORING and words[-1] != "given up" else "",
+        source="backups/x/backup-1"
+        if state is State.RESTORING and words[-1] != "given up"
+        else "adopt"
+        if words[-1] == "adopted"
+        else "",
         intent=Intent("reseed", "i-2", "", NOW) if conflict == "intent" else None,
     )
 
@@ -301,7 +306,7 @@ def report_of(server_id: int, says: str, configuration: str) -> Report | None:
         holds=holds,
         identity=identity if holds is Holds.DATA else None,
         server_id=server_id,
-        revision=REVISION - (says == "data at an old revision"),
+        revision=0 if says == EARLY else REVISION - (says == "data at an old revision"),
         data=data.told if holds is Holds.DATA else None,
         archives=(ARCHIVE,) if says == "empty, with an archive" else (),
         etag="e",

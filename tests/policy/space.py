@@ -21,6 +21,7 @@ from tests.policy.scenery import (
     BACKUPS,
     BEFORE,
     DISKS,
+    EARLY,
     LIVES,
     OWN_REPORTS,
     RECORDS,
@@ -193,6 +194,13 @@ def alone_judges(record: str) -> Iterator[Alone]:
             no_quorum="long",
             **own,
         )
+
+
+def alone_what_others_built(record: str) -> Iterator[Alone]:
+    """An ensemble is being taken in when its quorum is lost: what the members reported, before the record and since."""
+    members = list(product(("runs", "stopped", "terminated"), ("nothing", "empty", EARLY, "data", "data of nobody")))
+    for other, third, own, too_few, backup in product(members, members, OWN, ("no", "short", "long"), ("none", "ahead")):
+        yield Alone(record=record, other=other, third=third, too_few=too_few, backup=backup, no_quorum="long", **own)
 
 
 def alone_without_record(record: str) -> Iterator[Alone]:
@@ -415,6 +423,11 @@ PARTS: tuple[Part, ...] = (
     Part("no quorum: this node complete, the others by kind", alone_own_side, WITH_RECORD),
     Part("no quorum: the others complete, this node by kind", alone_other_side, JUDGED),
     Part("no quorum: who is dead, by whose word", alone_judges, JUDGED),
+    Part(
+        "no quorum: what others built is taken in",
+        alone_what_others_built,
+        ("created, seed other, adopted", "created, seed me, adopted"),
+    ),
     Part("no quorum: no record, or none that can be read", alone_without_record, ("absent", "unknown")),
     Part("no quorum: a first creation", alone_first_creation, ("absent",)),
     Part("no word whether a quorum serves", alone_undecided, UNDECIDED),

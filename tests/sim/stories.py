@@ -179,18 +179,42 @@ def all_taken_in(sim: Simulation, nodes: list[Node]) -> None:
     assert sim.ledger.record is not None and sim.ledger.record.generation == 1
 
 
+def adopt_what_had_registered(sim: Simulation) -> None:
+    """zkboot had found the disks empty, and promised so, before others built an ensemble on them. After the first is taken in,
+    the others' servers end for a while: nobody goes on without what they hold."""
+    scale(sim, 4)
+    sim.run(10.0, lambda: len(sim.nodes) == 3)
+    sim.fleet.frozen = True
+    nodes = list(sim.nodes.values())
+    sim.run(20.0, lambda: all(node.files.promised and "3 of 4 instances registered" in node.said for node in nodes))
+    set_up(sim, nodes)
+    sim.run(20.0, lambda: sim.leader() is not None and all(node.said.startswith("halted: ") for node in nodes))
+    take_in(sim, nodes[0], nodes)
+    sim.run(10.0)
+    for node in nodes[1:]:
+        sim.ensemble.end(node.address, silent=False)
+    sim.run(40.0)
+    scale(sim, 3)
+    all_taken_in(sim, nodes)
+
+
 def built_by_others(sim: Simulation, size: int = 3) -> list[Node]:
     """So many serve whom nobody but each other knows; zkboot halts beside each. Nothing is launched from here on."""
     scale(sim, size)
     sim.run(10.0, lambda: len(sim.nodes) == size)
     sim.fleet.frozen = True
     nodes = list(sim.nodes.values())
+    set_up(sim, nodes)
+    sim.run(10.0, lambda: sim.leader() is not None and all(node.said for node in nodes))
+    return nodes
+
+
+def set_up(sim: Simulation, nodes: list[Node]) -> None:
+    """As somebody does by hand."""
     lines = tuple(Server(number, node.address) for number, node in enumerate(nodes, 1))
     for number, node in enumerate(nodes, 1):
         node.files.log, node.files.built_as, node.files.committed = [], number, Configuration(0, lines)
         sim.ensemble.start(node.id, node.address, node.files)
-    sim.run(10.0, lambda: sim.leader() is not None and all(node.said for node in nodes))
-    return nodes
 
 
 def take_in(sim: Simulation, node: Node, nodes: list[Node]) -> None:
@@ -341,6 +365,7 @@ STORIES: dict[str, Callable[[Simulation], None]] = {
     "a person reseeds what serves": partial(commanded, command="reseed"),
     "a person adopts what others built": adopt,
     "a person adopts what others built, of which EC2 does not tell two yet": partial(adopt, unlisted=2),
+    "a person adopts what had registered as empty": adopt_what_had_registered,
     "two persons begin to adopt at once": adopt_two_at_once,
     "the first that is adopted is lost before its proof": adopt_without_the_first,
     "a person creates in place of what serves": partial(commanded, command="create"),
