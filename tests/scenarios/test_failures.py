@@ -44,6 +44,7 @@ def test_a_server_hangs_while_its_machine_lives(zk: Group) -> None:
         zk.wait_serving(3)
 
 
+@pytest.mark.long
 def test_a_server_that_misses_an_answer_is_not_restarted(zk: Group) -> None:
     """However long it has run: a pause of its memory, or an election, is no hang."""
     follower = zk.followers()[0]

@@ -25,6 +25,7 @@ from tests.scenarios.survivors import (
 )
 
 
+@pytest.mark.long
 def test_a_living_members_stale_report_is_awaited(region: Region) -> None:
     """It says less than the machine holds, which is off: whoever judged by it would lose acknowledged writes."""
     zk = ensemble_of(region, 5)
