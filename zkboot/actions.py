@@ -296,8 +296,8 @@ def seed(a: Act) -> str | None:
         else:
             a.world.disk.build_from_own(identity, server_id, alone, record.zk_epoch)
     amend_record(a, lambda record: record._replace(started=True), "fence")
+    release(a)  # before the fence on the disk, which tells that no promise is older than it
     fence_on_disk(a)
-    release(a)
     start(a, secret)
     return None
 
@@ -453,20 +453,26 @@ def start_own(a: Act) -> str:
         release(a)
     if disk.seeded and not disk.fenced and a.words.record is not None:
         fence_on_disk(a)  # killed right after the fence: the record says `started`, or no row would start this disk
-    if (
-        data is not None
-        and data.committed is not None
-        and a.words.is_own(data.committed) is None
-        and disk.identity
-        and a.words.own_id
-    ):
-        # Only a proposal names this node as yet: a server that its own file does not name would not start at all.
-        known = a.words.quorum.configuration if a.words.quorum else data.committed
-        watching = with_me_watching(known, a.words.record, a.words.own_id, a.me.address)
-        with step("set up"):
-            a.world.disk.build_joiner(disk.identity, a.words.own_id, watching)
+    if data is not None and data.committed is not None and disk.identity and a.words.own_id:
+        known = configuration_to_take_over(a, data.committed)
+        if known is not None:
+            with step("set up"):
+                a.world.disk.build_joiner(disk.identity, a.words.own_id, known)
     start(a, secret)
     return a.decision.reason + kept
+
+
+def configuration_to_take_over(a: Act, own: Configuration) -> Configuration | None:
+    """What stands in the place of the committed configuration on this disk before a start; None where that stays."""
+    quorum, own_id = a.words.quorum, a.words.own_id
+    assert own_id is not None
+    if quorum is not None and a.words.own_server is not None and own.version < quorum.configuration.version:
+        # Whoever was away while all others were replaced asks only for them, and is never answered.
+        return quorum.configuration
+    if a.words.is_own(own) is None:
+        # Only a proposal names this node as yet: a server that its own file does not name would not start at all.
+        return with_me_watching(quorum.configuration if quorum else own, a.words.record, own_id, a.me.address)
+    return None
 
 
 def restart(a: Act) -> str:
@@ -491,6 +497,8 @@ def await_seed(a: Act) -> str | None:
 def reconfigure(a: Act) -> str | None:
     quorum, change = a.words.quorum, a.decision.change
     assert quorum is not None and change is not None
+    if a.words.own_server is None:
+        look_again(a)  # a seed shows the generation of before until its proof: who was let in by that would stop as one of that
     with step("reconfigure"):
         after = a.world.server.reconfigure(through(a), password(a), change)
     voters = ", ".join(str(v.id) for v in after.voters)

@@ -92,7 +92,8 @@ COMMANDS = {
         "take the cluster over into the group that this node belongs to",
         "For a group that was replaced by another: the record follows to this node's group.\n"
         "With --through, for an ensemble that others built: on one member after the other, its server stopped and the rest\n"
-        "serving, this takes its data and its place in and starts it. Asks for the cluster's name.",
+        "serving, this takes its data and its place in and starts it. Until then zkboot leaves what a member holds as it is,\n"
+        "and says so. Asks for the cluster's name.",
         "zkboot adopt --through 10.0.0.5",
     ),
     "backup": Help(

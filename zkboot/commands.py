@@ -9,7 +9,7 @@ import uuid
 from contextlib import suppress
 
 from zkboot import record as records
-from zkboot.actions import Act, id_of, next_generation, password, put_report, put_secrets, replace_record, restoring
+from zkboot.actions import Act, id_of, next_generation, password, put_report, put_secrets, replace_record, restoring, withdraw
 from zkboot.errors import FAILED, Halted, Stale, UnknownFact, ZkbootError
 from zkboot.model import (
     Action,
@@ -35,7 +35,7 @@ from zkboot.policy import ACCEPTED
 from zkboot.reconcile import Say, Turn, bootstrap, turn
 from zkboot.settings import Settings
 from zkboot.steps import step
-from zkboot.words import Words, rank
+from zkboot.words import ADOPTED, Words, rank
 from zkboot.world import View, World
 from zkboot.zookeeper.zoo_cfg import super_digest
 
@@ -248,16 +248,18 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     """Take this node's part of an ensemble that others built: its data, its id, its place in the record; then start
     it as zkboot does.
 
-    One member after the other: its server stopped by whoever runs it, the rest serving. The first one writes the record.
+    One member after the other: its server stopped by whoever runs it, the rest serving. The first one writes the record, and the
+    first whose server serves puts the identity into the ensemble.
     """
     me, disk = world.metadata.me(), world.disk.read()
     found = records.read(world.store, settings.cluster)
     if found is None or disk.identity != Identity(found[0].cluster_id, found[0].generation):
         record = take_in(world, settings, me, disk, found[0] if found else None, through)
-    elif found[0].seed == me.instance_id and world.server.view(through).identity is None:
-        record = found[0]  # killed before its proof: no other node puts the identity there
+    elif is_of_record(found[0], me, disk.server_id) and world.server.view(through).identity is None:
+        record = found[0]  # killed before its proof
     else:
         return bootstrap(world, settings, say)
+    take_promise_back(world, settings)
     secret = world.store.secret(settings.aws.secret)
     assert secret is not None
     if not world.server.process().running:
@@ -269,6 +271,13 @@ def adopt_live(world: World, settings: Settings, say: Say, through: str) -> int:
     with step("prove"):
         world.server.prove(me.address, secret, Identity(record.cluster_id, record.generation))
     return bootstrap(world, settings, say)
+
+
+def take_promise_back(world: World, settings: Settings) -> None:
+    """That of an empty disk, given before others set the server up: it serves from here on."""
+    found = observe(world, settings, Notes(world))
+    if Words(found.observation).promised:
+        withdraw(acting(world, settings, found))
 
 
 def take_in(world: World, settings: Settings, me: Me, disk: Disk, known: Record | None, through: str) -> Record:
@@ -289,12 +298,17 @@ def take_in(world: World, settings: Settings, me: Me, disk: Disk, known: Record 
         )
     record = known if known is not None else adopted_record(world, settings, me, view, disk)
     identity = Identity(record.cluster_id, record.generation)
-    # Only whoever wrote the record may find its ensemble without the identity that the proof puts there.
-    first = view.identity is None and record.seed == me.instance_id
+    first = view.identity is None and is_of_record(record, me, own.id)
     if record.scope != me.scope:
         raise Refused(
             f"the record of cluster {settings.cluster} belongs to {'/'.join(record.scope)}, this node to {'/'.join(me.scope)}: "
             "nothing was done. Give this group another cluster name"
+        )
+    if view.identity is None and not first and record.source == ADOPTED:
+        others = ", ".join(sorted(claim.instance_id for claim in record.members.values()))
+        raise Refused(
+            f"the ensemble at {through} belongs to no cluster yet, and the record that {record.seed} wrote of {settings.cluster} "
+            f"does not have this node: nothing was done. Adopt one first that it has: {others}"
         )
     if view.identity != identity and not first:
         raise Refused(
@@ -307,6 +321,12 @@ def take_in(world: World, settings: Settings, me: Me, disk: Disk, known: Record 
     with step("take in"):
         world.disk.adopt(identity, own.id, view.configuration)
     return record
+
+
+def is_of_record(record: Record, me: Me, server_id: int | None) -> bool:
+    """Whether this member's ensemble is the record's although nobody has put the identity there: this node wrote the record, or
+    it was written for an ensemble that has this node, by that very id."""
+    return record.seed == me.instance_id or (record.source == ADOPTED and id_of(me.instance_id, record) == server_id)
 
 
 def adopted_record(world: World, settings: Settings, me: Me, view: View, disk: Disk) -> Record:
@@ -329,6 +349,7 @@ def adopted_record(world: World, settings: Settings, me: Me, view: View, disk: D
             for s in view.configuration.servers
             if s.address in living
         },
+        source=ADOPTED,
     )
     with step("adopt"):
         return records.create(world.store, settings.cluster, new)[0]

@@ -36,7 +36,7 @@ CONDITIONS: dict[int, tuple[Condition, ...]] = {
     4: (
         QUORUM,
         MEMBER,
-        ("its server is stopped", lambda w: not w.seen.server.running),
+        ("its server is stopped, or nobody has taken it in and it does not serve as zkboot's own", policy.idle),
         ("it is known what its disk holds", lambda w: w.seen.disk.state is not DiskState.UNKNOWN),
     ),
     5: (QUORUM, MEMBER, ("its server runs and does not serve", lambda w: w.seen.server.running and not w.serves)),

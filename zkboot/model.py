@@ -208,6 +208,7 @@ class Disk(NamedTuple):
     why: str = ""  # for unknown and damaged
     identity: Identity | None = None  # the generation file's
     server_id: int | None = None  # the generation file's
+    myid: int | None = None  # ZooKeeper's own file's, where there is no generation file
     seeded: bool = False  # this node built it as the seed of its generation
     fenced: bool = False  # and the record said `started` before anything was started from it
     over: bool = False  # the record was seen to name a later generation: never started without its word

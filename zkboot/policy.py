@@ -255,12 +255,19 @@ def then_3(w: Words) -> Decision:
 
 
 def row_4(w: Words) -> bool:
-    return w.own_server is not None and not w.seen.server.running and w.seen.disk.state is not DiskState.UNKNOWN
+    return w.own_server is not None and w.seen.disk.state is not DiskState.UNKNOWN and idle(w)
+
+
+def idle(w: Words) -> bool:
+    """Its server is stopped; or does not serve as zkboot's own and nobody has taken it in, which no restart mends."""
+    return not w.seen.server.running or (not w.serves and untaken(w) is not None)
 
 
 def then_4(w: Words) -> Decision:
     disk, own = w.seen.disk, w.own_server
     assert own is not None
+    if (member := untaken(w)) is not None:
+        return to_be_adopted(w, member)
     if disk.state is DiskState.DATA and (w.of_generation or (w.record is None and disk.identity is not None and not disk.over)):
         if w.promised and (w.record is None or isinstance(w.seen.reports, Unknown)):
             text = f"it is unknown {undecided(w) or 'what the record says'}"
@@ -284,6 +291,42 @@ def then_4(w: Words) -> Decision:
     return say(
         Action.REJOIN,
         f"server {own.id} is in the configuration, but its disk is no member's ({held}): archived, and it joins again",
+    )
+
+
+def untaken(w: Words) -> Server | None:
+    """The member that this node is to the quorum as others set it up: `zkboot adopt` has not come to it yet.
+
+    ZooKeeper's own myid beside data tells that, or its server, which serves at this address, maybe from another folder. What
+    names no cluster is another's where neither does, where somebody else holds that id, and on a node that had reported this one.
+    """
+    disk, report = w.seen.disk, w.own_report
+    if w.quorum is None or w.record is None or disk.state not in (DiskState.DATA, DiskState.EMPTY) or disk.identity is not None:
+        return None
+    if report is not None and report.identity is not None and report.identity.cluster_id == w.record.cluster_id:
+        return None
+    for server in w.quorum.configuration.servers:
+        if server.address == w.seen.me.address and w.instance_of(server) in (None, w.seen.me.instance_id):
+            left = disk.state is DiskState.DATA and server.id == disk.myid
+            return server if left or server.id in w.quorum.serving else None
+    return None
+
+
+def to_be_adopted(w: Words, member: Server) -> Decision:
+    """A person takes it in: others may run its server in their own way, and it is to be stopped for that."""
+    assert w.quorum is not None
+    if w.seen.disk.state is DiskState.EMPTY:
+        return say(
+            Action.WAIT,
+            f"waiting: server {member.id} serves here, and not from node.data_dir, which is empty: it is left as it is; correct "
+            "node.data_dir, and `zkboot adopt --through MEMBER` here takes it in",
+        )
+    servers, serving = w.quorum.configuration.servers, w.quorum.serving
+    through = min(servers, key=lambda s: (s.id == member.id, s.id not in serving, s.id))
+    return say(
+        Action.WAIT,
+        f"waiting: this disk holds what server {member.id} had before zkboot, and is kept: with its server stopped and the "
+        f"others serving, `zkboot adopt --through {through.address}` here takes it in; where it is another's data, move it away",
     )
 
 
@@ -322,6 +365,13 @@ def row_6(w: Words) -> bool:
 
 
 def then_6(w: Words) -> Decision:
+    found = serving_member(w)
+    if found.action is Action.HEALTHY and (member := untaken(w)) is not None:
+        return to_be_adopted(w, member)
+    return found
+
+
+def serving_member(w: Words) -> Decision:
     assert w.quorum is not None and w.own_server is not None
     own, record = w.own_server, w.record
     leads = w.quorum.leader == own.id
@@ -460,6 +510,8 @@ def then_8(w: Words) -> Decision:
     assert w.quorum is not None and w.record is not None
     if w.seen.taken is True:
         return say(Action.WAIT, "waiting: the group takes this instance before the ensemble is created; it does not join")
+    if (member := untaken(w)) is not None:
+        return to_be_adopted(w, member)
     server, disk = w.seen.server, w.seen.disk
     ready = server.running and w.claimed_id is not None and w.of_generation and disk.state is not DiskState.DAMAGED
     if not ready:
@@ -723,8 +775,16 @@ def then_12(w: Words) -> Decision:
         Action.HALT,
         f"halted: {lost}; the record is lost, and nothing is created over what may exist. Put it back: {versions(w)}. "
         "Where nothing is left but backups, or this is a new region, `zkboot restore --adopt-cluster-id` on one node goes on "
-        "from the newest",
+        f"from the newest{adopting(w, '. Where ')}",
     )
+
+
+def adopting(w: Words, where: str) -> str:
+    """What goes on from data that names no cluster, as others leave it; "" where this disk holds none."""
+    disk = w.seen.disk
+    if disk.state is not DiskState.DATA or disk.identity is not None:
+        return ""
+    return f"{where}the ensemble that this disk is of serves without it, `zkboot adopt --through MEMBER` takes it in"
 
 
 def remains(w: Words) -> str:
@@ -855,8 +915,16 @@ def then_17(w: Words) -> Decision:
     return say(
         Action.WAIT,
         f"waiting for an election: {len(w.remaining)} of {len(w.voters)} voters are not lost "
-        f"({w.names(w.remaining)}); {majority(len(w.voters))} elect",
+        f"({w.names(w.remaining)}); {majority(len(w.voters))} elect{left_stopped(w)}",
     )
+
+
+def left_stopped(w: Words) -> str:
+    """Why this node starts nothing, where others built what it holds."""
+    disk = w.seen.disk
+    if disk.state is not DiskState.DATA or disk.identity is not None or w.seen.server.running:
+        return ""
+    return "; what this disk holds is not taken in yet, and its server not zkboot's to start: start it as before"
 
 
 def row_18(w: Words) -> bool:
@@ -973,7 +1041,7 @@ def row_22(w: Words) -> bool:
 def then_22(w: Words) -> Decision:
     lost = "; ".join([account(w, v) for v in w.voters if w.lost(v)] or ["every disk of the generation"]) + besides(w)
     cluster, backup = w.seen.cluster, w.seen.backup
-    ways = []
+    ways = [way] if (way := adopting(w, "where ")) else []
     if w.holdings:
         (epoch, zxid), best, _ = w.holdings[0]
         ways.append(f"`zkboot reseed` on {best} keeps what it holds ({zxid:#x} of epoch {epoch})")

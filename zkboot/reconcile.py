@@ -133,11 +133,13 @@ def carry_out(world: World, settings: Settings, notes: Notes, found: Seen, decis
 
 
 def report_membership(world: World, settings: Settings, seen: Observation, words: Words) -> None:
-    """With a quorum a report is written when the membership changed, so that whoever is left alone knows who the voters were."""
+    """With a quorum a report is written when the membership changed, so that whoever is left alone knows who the voters were; and
+    when the data was taken in."""
     disk, report = seen.disk, words.own_report
     if isinstance(seen.reports, Unknown) or disk.state is not DiskState.DATA or disk.data is None or words.promised:
         return
-    if report is None or report.data is None or report.data.committed != disk.data.told.committed:
+    now = disk.identity, disk.data.told.committed
+    if report is None or report.data is None or (report.identity, report.data.committed) != now:
         with step("report membership"):
             put_report(world, settings, seen, words, Holds.DATA)
 

@@ -30,6 +30,7 @@ UNSEEN = "no quorum seen to serve"  # there is none, or that could not be learne
 TOO_FEW = "too few voters"  # how the names of `too_few_at` begin
 ALONE = "one claimant alone"
 SILENT = "own server silent"  # it runs, and does not serve
+ADOPTED = "adopt"  # the record's source when it was written for an ensemble that others built
 REGISTERED = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
 
 
@@ -85,13 +86,14 @@ class Words:
 
     @cached_property
     def promised(self) -> bool:
-        """An `empty` promise of this node stands: in its report, or in the root disk's copy until `joining` and the
-        record's raise
-        ended it. A seed's fence is that raise."""
+        """An `empty` promise of this node stands: in its report, or in the root disk's copy until `joining` and the record's
+        raise ended it. A seed's fence is that raise, of what was promised before; that is released before the disk has the fence.
+        """
         if self.own_report is not None and self.own_report.holds is Holds.EMPTY:
             return True
-        fenced = self.is_seed and self.of_generation and self.record is not None and self.record.started
-        return self.seen.disk.promised and not (fenced and self.own_report is not None)
+        disk = self.seen.disk
+        raised = self.is_seed and self.of_generation and self.record is not None and self.record.started and not disk.fenced
+        return disk.promised and not (raised and self.own_report is not None)
 
     @cached_property
     def patience(self) -> float:
@@ -291,7 +293,11 @@ class Words:
         if holder is None:
             return False
         report = self.reports.get(holder)
-        return self.dead(holder) or (report is not None and report.holds is Holds.EMPTY)
+        return self.dead(holder) or (report is not None and report.holds is Holds.EMPTY and not self.outdated(report))
+
+    def outdated(self, report: Report) -> bool:
+        """Written before others built on that disk what was taken in with this record: it binds no server of theirs."""
+        return self.record is not None and self.record.source == ADOPTED and report.revision == 0
 
     @cached_property
     def remaining(self) -> tuple[Server, ...]:

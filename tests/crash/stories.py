@@ -17,7 +17,6 @@ class Story(NamedTuple):
     tell: Callable[[Scene], None]
     steps: tuple[str, ...]
     fresh: bool = False
-    hows: tuple[str, ...] = ("kill", "power")
 
 
 STARTING = ("release", "configure", "start")
@@ -50,8 +49,7 @@ OF_THE_ENSEMBLE: dict[str, Story] = {
     "reseed typed": Story(commands.reseed_over_a_live_ensemble, ("wake", "report joining", "name seed", "report empty")),
     "withdraw": Story(commands.reseed_is_withdrawn, ("withdraw intent",)),
     "adopt typed": Story(commands.an_ensemble_of_others_is_adopted, ("adopt", "take in", *STARTING[1:], "prove")),
-    # No power is cut where the machine's init stands still.
-    "adopt unlisted": Story(commands.a_member_that_was_not_listed_is_adopted, ("claim adopted",), hows=("kill",)),
+    "adopt unlisted": Story(commands.a_member_that_was_not_listed_is_adopted, ("claim adopted",)),
     "follow group": Story(commands.the_group_is_another, ("follow group",)),
 }
 OF_BACKUPS: dict[str, Story] = {

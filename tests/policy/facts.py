@@ -88,11 +88,11 @@ class Facts:
     @cached_property
     def promised(self) -> bool:
         """An `empty` report stands; or its copy on the root disk, unless this very node fenced a generation since, after
-        `joining`."""
+        `joining`: that fence is not on the disk yet."""
         if self.own is not None and self.own.holds is Holds.EMPTY:
             return True
-        raised = self.is_seed and self.disk_is_ours and self.record is not None and self.record.started and self.own is not None
-        return self.disk.promised and not raised
+        raised = self.is_seed and self.disk_is_ours and self.record is not None and self.record.started and not self.disk.fenced
+        return self.disk.promised and not (raised and self.own is not None)
 
     @cached_property
     def running(self) -> bool:
@@ -142,6 +142,20 @@ class Facts:
     def member(self) -> Server | None:
         """This node's line in the quorum's configuration."""
         return self.line(self.quorum.configuration) if self.quorum else None
+
+    @cached_property
+    def left_by_others(self) -> Server | None:
+        """The member that somebody set up here before zkboot: its line is at this address, and its id in the myid beside data of
+        no cluster, or a server serves by it, from there or from elsewhere; nobody else is known to hold it, and this node never
+        told of a disk of ours."""
+        if self.quorum is None or self.record is None or self.disk.identity is not None:
+            return None
+        told = self.own is not None and self.own.identity is not None and self.own.identity.cluster_id == self.record.cluster_id
+        here = [s for s in self.quorum.configuration.servers if s.address == self.seen.me.address]
+        mine = [s for s in here if self.holder(s) is None or self.holder(s) == self.me][:1]
+        serving = [s for s in mine if s.id in self.quorum.serving and (self.holds_data or self.disk.state is DiskState.EMPTY)]
+        shown = [s for s in mine if self.holds_data and s.id == self.disk.myid] or serving
+        return shown[0] if shown and not told else None
 
     # --- who lives
 
@@ -245,7 +259,11 @@ class Facts:
 
     def lost(self, server: Server) -> bool:
         holder = self.holder(server)
-        return holder is not None and (self.dead(holder) or self.says_empty(holder))
+        return holder is not None and (self.dead(holder) or (self.says_empty(holder) and not self.before_adoption(holder)))
+
+    def before_adoption(self, instance: str) -> bool:
+        """That report was written without a record, and the record for an ensemble that served by then."""
+        return self.record is not None and self.record.source == "adopt" and self.reports[instance].revision == 0
 
     @cached_property
     def remaining(self) -> list[Server]:

@@ -260,6 +260,12 @@ def data_is_archived_only_beside_a_quorum(f: Facts, d: Decision) -> bool:
     return f.quorum is not None or not (archives(f, d) or f.holds_data)
 
 
+@invariant(Action.JOIN, Action.REJOIN)
+def what_others_left_is_not_archived(f: Facts, d: Decision) -> bool:
+    """What a member of the quorum was before zkboot is neither archived nor begun anew: nobody has taken it in yet."""
+    return f.left_by_others is None
+
+
 @invariant(Action.REJOIN)
 def a_member_joins_again_only_without_a_usable_disk(f: Facts, d: Decision) -> bool:
     """A member archives and joins again only when a quorum serves with it in the configuration and its disk is empty,

@@ -18,14 +18,22 @@ from tests.policy.facts import Facts
 from tests.policy.invariants import breaks, by_action
 from tests.policy.proof import INVARIANTS, TOTAL
 from tests.policy.scenery import Situation, observe
-from tests.policy.space import PIECES, alone_first_creation, among_newcomers, crossed, piece
+from tests.policy.space import (
+    PIECES,
+    alone_first_creation,
+    alone_what_others_built,
+    among_newcomers,
+    among_what_others_built,
+    crossed,
+    piece,
+)
 from zkboot import policy
-from zkboot.model import DiskState, Holds, Observation, Unknown
+from zkboot.model import DiskState, Holds, Observation, Record, Unknown
 from zkboot.policy import ROWS, Row, decide
-from zkboot.words import NO_QUORUM, TOO_FEW, Words, absent, majority
+from zkboot.words import ADOPTED, NO_QUORUM, TOO_FEW, Words, absent, majority
 
 STRIDE, MOST, DRAWN = 11, 45, 3_000
-SMALL = (alone_first_creation, among_newcomers)
+SMALL = (alone_first_creation, alone_what_others_built, among_newcomers, among_what_others_built)
 Patch = tuple[object, str, object]
 
 
@@ -85,6 +93,9 @@ ORIGINAL: dict[str, Any] = {
 }
 
 
+ORIGINAL_UNTAKEN = policy.untaken
+
+
 def listed(w: Words, instance: str) -> str | None:
     found = w.group.instances.get(instance) if w.group else None
     return found.state if found else None
@@ -135,6 +146,13 @@ def empty_needs_freshness(w: Words, instance: str) -> bool:
 
 def found_at_any_revision(w: Words) -> Any:
     return next((held for name, held in w.seen.held.items() if name.startswith(TOO_FEW)), None)
+
+
+def promise_ended_by_any_fence(w: Words) -> bool:
+    if w.own_report is not None and w.own_report.holds is Holds.EMPTY:
+        return True
+    fenced = w.is_seed and w.of_generation and w.record is not None and w.record.started
+    return w.seen.disk.promised and not (fenced and w.own_report is not None)
 
 
 def any_report_speaks(w: Words, instance: str) -> bool:
@@ -204,6 +222,49 @@ def stands_with_any_majority(w: Words) -> Any:
     return Change((), (w.own_server.id,), w.quorum.configuration.version) if rest else None
 
 
+def here(w: Words) -> Any:
+    """The line of the quorum at this node's address, where its data names no cluster."""
+    nobodys = w.seen.disk.state in (DiskState.DATA, DiskState.EMPTY) and w.seen.disk.identity is None
+    found = w.quorum.configuration.servers if w.quorum is not None and w.record is not None and nobodys else ()
+    return next((s for s in found if s.address == w.seen.me.address), None)
+
+
+def mine_or_nobodys(w: Words) -> bool:
+    return here(w) is not None and w.instance_of(here(w)) in (None, w.seen.me.instance_id)
+
+
+def left_here(w: Words) -> bool:
+    return here(w) is not None and (here(w).id == w.seen.disk.myid or here(w).id in w.quorum.serving)  # type: ignore[union-attr]
+
+
+def before_zkboot_only_with_its_data(w: Words) -> Any:
+    return ORIGINAL_UNTAKEN(w) if w.seen.disk.state is DiskState.DATA else None
+
+
+def told_of_ours(w: Words) -> bool:
+    return w.own_report is not None and w.own_report.identity is not None
+
+
+def before_zkboot_by_address(w: Words) -> Any:
+    return here(w) if mine_or_nobodys(w) and not told_of_ours(w) else None
+
+
+def before_zkboot_whoever_holds_it(w: Words) -> Any:
+    return here(w) if left_here(w) and not told_of_ours(w) else None
+
+
+def before_zkboot_whatever_was_told(w: Words) -> Any:
+    return here(w) if left_here(w) and mine_or_nobodys(w) else None
+
+
+def before_zkboot_only_if_claimed(w: Words) -> Any:
+    return w.own_server if left_here(w) and mine_or_nobodys(w) and not told_of_ours(w) else None
+
+
+def before_zkboot_only_while_serving(w: Words) -> Any:
+    return ORIGINAL_UNTAKEN(w) if w.quorum is not None and here(w) is not None and here(w).id in w.quorum.serving else None
+
+
 def created_with_one(w: Words, record: Any) -> Any:
     return policy.say(policy.Action.SET_CREATED, f"1 of {w.target} voters serve: generation {record.generation} is created")
 
@@ -243,11 +304,13 @@ HAND_MADE: tuple[Mutant, ...] = (
     word("empty needs freshness", "valid", empty_needs_freshness),
     word("a silent voter is lost", "lost", lost_if_silent),
     word("a joining voter is lost", "lost", lost_if_joining),
+    word("a promise from before an adoption counts", "outdated", nothing),
     word("an empty voter is not lost", "lost", lost_only_if_dead),
     word("voters are counted from who is present", "voters", voters_present),
     word("half of the voters are enough", "too_few", lambda w: 2 * len(w.remaining) < len(w.voters)),
     word("one voter is enough", "too_few", lambda w: not w.remaining),
     word("a promise binds nobody", "promised", nothing),
+    word("any fence of its own ends a promise", "promised", promise_ended_by_any_fence),
     word("a promise is only the report", "promised", lambda w: w.own_report is not None and w.own_report.holds is Holds.EMPTY),
     word("a promise is only the root disk's copy of it", "promised", lambda w: w.seen.disk.promised and w.own_report is None),
     word(
@@ -282,6 +345,13 @@ HAND_MADE: tuple[Mutant, ...] = (
     helper("archives are let go", "holds_nothing", goes_with_archives),
     helper("a taken voter leaves with any majority", "stands_without_me", stands_with_any_majority),
     helper("nothing is backed up at zero", "rank", lambda data: (0, 0)),
+    helper("nothing is left by others", "untaken", lambda w: None),
+    helper("what lies at a member's address is that member's", "untaken", before_zkboot_by_address),
+    helper("what others left counts, whoever holds its id now", "untaken", before_zkboot_whoever_holds_it),
+    helper("what a member brings from elsewhere was left by others", "untaken", before_zkboot_whatever_was_told),
+    helper("what others left counts only under a claim", "untaken", before_zkboot_only_if_claimed),
+    helper("what others left counts only where its data is", "untaken", before_zkboot_only_with_its_data),
+    helper("what others left counts only while it serves", "untaken", before_zkboot_only_while_serving),
     helper("created with one voter", "count_created", created_with_one),
     helper("any voter steps back", "demotable", any_voter_steps_back),
     helper("no patience for a second newcomer", "patience_over", always),
@@ -351,11 +421,15 @@ def subsample() -> list[Tried]:
     for s in candidates():
         seen = observe(s)
         decision = decide(seen)
-        key = decision.row, decision.action, *Facts(seen).unknown, kind_of(decision.reason)
+        key = decision.row, decision.action, *Facts(seen).unknown, kind_of(decision.reason), built_by_others(seen)
         strata[key] += 1
         if strata[key] <= MOST:
             chosen.append(Tried(seen, decision))
     return chosen
+
+
+def built_by_others(seen: Observation) -> bool:
+    return seen.disk.myid is not None or (isinstance(seen.record, Record) and seen.record.source == ADOPTED)
 
 
 def kind_of(reason: str) -> str:

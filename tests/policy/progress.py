@@ -44,6 +44,20 @@ def a_member_with_its_data_starts_again(f: Facts, d: Decision) -> bool:
 
 
 @invariant()
+def what_others_left_is_taken_in_by_a_person(f: Facts, d: Decision) -> bool:
+    """A member as it was before zkboot, not being taken, waits for the person who takes it in, and names its id and the command,
+    unless it serves and has work."""
+    known = not f.unknown.keys() & {"group", "reports", "taken"}
+    if f.left_by_others is None or f.seen.taken is True or not undisturbed(f) or not known:
+        return True
+    serves = f.member is not None and f.serving
+    if serves and d.action in (Action.LET_IN, Action.RECONFIGURE, Action.PROVE, Action.SET_CREATED):
+        return True
+    named = f"server {f.left_by_others.id} " in d.reason and "`zkboot adopt --through " in d.reason
+    return d.action is Action.WAIT and named
+
+
+@invariant()
 def a_hung_member_is_restarted(f: Facts, d: Decision) -> bool:
     """A member that runs without serving for longer than a start may take is restarted, and for so long without a quorum where
     none is seen; so is one that leads and cannot commit what was proposed."""
@@ -56,6 +70,7 @@ def a_hung_member_is_restarted(f: Facts, d: Decision) -> bool:
             and f.seen.record is not None
             and f.seen.taken is not True
             and f.disk.state is not DiskState.UNKNOWN
+            and f.left_by_others is None
         )
         waits = f.record is None and (not f.holds_data or f.disk.over)
         return not concerned or waits or d.action in (Action.RESTART, Action.REJOIN)
@@ -90,6 +105,7 @@ def a_stopped_member_of_a_quorum_starts_or_joins_again(f: Facts, d: Decision) ->
         or not undisturbed(f)
         or f.record is None
         or f.disk.state is DiskState.UNKNOWN
+        or f.left_by_others is not None
     ):
         return True
     if not (f.holds_data and f.disk_is_ours):
@@ -102,6 +118,8 @@ def a_serving_member_is_healthy_or_at_work(f: Facts, d: Decision) -> bool:
     """A member that serves, not being taken, is healthy, at the work of its ensemble, or waits only for `created` or the record
     to prove it by."""
     if f.member is None or not f.serving or f.seen.taken is True or not undisturbed(f) or f.seen.record is None:
+        return True
+    if f.left_by_others is not None and d.action is Action.WAIT:
         return True
     if d.action is Action.WAIT:
         unproved = f.quorum is not None and not f.quorum.proved
@@ -195,7 +213,7 @@ def a_newcomer_comes_in(f: Facts, d: Decision) -> bool:
     dead holder of its address."""
     if f.quorum is None or f.member is not None or f.record is None or f.seen.taken is not False or not undisturbed(f):
         return True
-    if f.unknown.keys() & {"group", "reports", "disk"} or f.disk.state is DiskState.UNKNOWN:
+    if f.unknown.keys() & {"group", "reports", "disk"} or f.disk.state is DiskState.UNKNOWN or f.left_by_others is not None:
         return True
     ready = f.running and f.claim is not None and f.disk_is_ours and f.disk.state is not DiskState.DAMAGED
     if not ready:

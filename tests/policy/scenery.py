@@ -76,8 +76,11 @@ DISKS = (
     "data of a generation seen to be over",
     "data of nobody",
 )
+BEFORE = "data before zkboot"  # of no cluster, with the myid of the line at this node's address: only where there is a quorum
 OWN_REPORTS = ("nothing", "unknown", "empty", "joining", "data", "data stale")
 SERVERS = ("stopped", "young", "old", "follows", "leads")
+EARLY = "empty, before the record"
+ANOTHERS = ("another's beside it", "another's as the service")  # servers that serve here from another folder
 LIVES = ("runs", "waits", "stopped", "being taken", "terminated", "not listed", "not listed once", "not listed, just claimed")
 SAYS = (
     "nothing",
@@ -242,7 +245,11 @@ def record_of(name: str, claim: str, conflict: str, members: tuple[int, ...], fr
         created={State.CREATED: (1, 2), State.CREATING: ()}.get(state, (1,)),
         zk_epoch=0,
         members=claims,
-        source="backups/x/backup-1" if state is State.RESTORING and words[-1] != "given up" else "",
+        source="backups/x/backup-1"
+        if state is State.RESTORING and words[-1] != "given up"
+        else "adopt"
+        if words[-1] == "adopted"
+        else "",
         intent=Intent("reseed", "i-2", "", NOW) if conflict == "intent" else None,
     )
 
@@ -275,6 +282,7 @@ def disk_of(name: str, configuration: str, promised: bool, archive: bool, kept: 
         "data of an older generation": older,
         "data of a generation seen to be over": older._replace(over=True),
         "data of nobody": full._replace(identity=None, server_id=None, data=data._replace(committed=None, pending=None)),
+        BEFORE: full._replace(identity=None, server_id=None),
         "data of another cluster": full._replace(identity=Identity(FOREIGN_CLUSTER, 1)),
         "data of a newer generation": full._replace(identity=NEWER),
     }[name]
@@ -301,7 +309,7 @@ def report_of(server_id: int, says: str, configuration: str) -> Report | None:
         holds=holds,
         identity=identity if holds is Holds.DATA else None,
         server_id=server_id,
-        revision=REVISION - (says == "data at an old revision"),
+        revision=0 if says == EARLY else REVISION - (says == "data at an old revision"),
         data=data.told if holds is Holds.DATA else None,
         archives=(ARCHIVE,) if says == "empty, with an archive" else (),
         etag="e",
@@ -356,6 +364,8 @@ PROCESSES = {
     "old, silent a moment": Process(True, 1_000.0, Mode.NONE),
     "follows": Process(True, 10.0, Mode.FOLLOWER),
     "leads": Process(True, 10.0, Mode.LEADER),
+    ANOTHERS[0]: Process(),
+    ANOTHERS[1]: Process(True, 1_000.0, Mode.NONE),
 }
 
 
@@ -431,8 +441,9 @@ def observe_among(s: Among) -> Observation:
     }[s.place]
     servers = (*mine, *(server(i) for i, _ in voters), *(server(i, Role.OBSERVER) for i, _ in observers))
     serving = {i for i, kind in voters + observers if kind in ("serves", "spare", "taken")}
-    if s.place in ("voter", "observer") and s.server in ("leads", "follows"):
-        serving.add(1)
+    here = next((x.id for x in mine if x.address == ME.address), None)
+    if here is not None and s.server in ("leads", "follows", *ANOTHERS):
+        serving.add(here)
     lives = [(i, LIFE[kind]) for i, kind in voters + observers]
     lives.append((1, "being taken" if s.taken == "yes" else "waits" if s.lifecycle == "Pending:Wait" else "runs"))
     members = [i for i, _ in voters + observers]
@@ -458,7 +469,7 @@ def observe_among(s: Among) -> Observation:
         group=group_of(s.group, s.desired, tuple(sorted(lives))),
         witnesses=(),
         backup=None,
-        disk=disk_of(s.disk, "three", s.promise, s.archive, 1),
+        disk=disk_of(s.disk, "three", s.promise, s.archive, 1)._replace(myid=(here or 1) if s.disk == BEFORE else None),
         server=PROCESSES[s.server],
         quorum=Quorum(
             leader=1 if s.server == "leads" else next(i for i, kind in voters if kind in ("serves", "taken")),

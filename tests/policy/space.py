@@ -17,8 +17,11 @@ from random import Random
 from typing import Any, NamedTuple
 
 from tests.policy.scenery import (
+    ANOTHERS,
     BACKUPS,
+    BEFORE,
     DISKS,
+    EARLY,
     LIVES,
     OWN_REPORTS,
     RECORDS,
@@ -76,7 +79,7 @@ RULES_AMONG: tuple[Rule, ...] = (
     Rule("a leader serves as a voter", lambda s: s.server == "leads" and s.place != "voter"),
     Rule(
         "a server that serves in the configuration can read its disk's files",
-        lambda s: s.server in ("leads", "follows") and s.place in ("voter", "observer") and s.disk != "data",
+        lambda s: s.server in ("leads", "follows") and s.place in ("voter", "observer") and s.disk not in ("data", BEFORE),
     ),
     Rule("a generation whose seed did not start has no quorum", lambda s: "not started" in s.record),
     Rule(
@@ -191,6 +194,13 @@ def alone_judges(record: str) -> Iterator[Alone]:
             no_quorum="long",
             **own,
         )
+
+
+def alone_what_others_built(record: str) -> Iterator[Alone]:
+    """An ensemble is being taken in when its quorum is lost: what the members reported, before the record and since."""
+    members = list(product(("runs", "stopped", "terminated"), ("nothing", "empty", EARLY, "data", "data of nobody")))
+    for other, third, own, too_few, backup in product(members, members, OWN, ("no", "short", "long"), ("none", "ahead")):
+        yield Alone(record=record, other=other, third=third, too_few=too_few, backup=backup, no_quorum="long", **own)
 
 
 def alone_without_record(record: str) -> Iterator[Alone]:
@@ -355,6 +365,24 @@ def among_newcomers(record: str) -> Iterator[Among]:
             )
 
 
+def among_what_others_built(record: str) -> Iterator[Among]:
+    """An ensemble is being taken in: this member complete, whose data may be what others left, or was brought here since."""
+    for disk, own, server, place, claim in product(
+        (BEFORE, "data of nobody", "empty"),
+        ("nothing", "empty", "joining", "data"),
+        (*SERVERS, "old, silent a moment", *ANOTHERS),
+        PLACES,
+        ("mine", "none", "another's"),
+    ):
+        side = {"disk": disk, "own": own, "promise": own == "empty", "server": server, "place": place, "claim": claim}
+        for ensemble, taken in product(ENSEMBLES, ("no", "yes", "unknown")):
+            yield Among(record=record, **side, **ensemble, taken=taken)
+        for group, reports, lifecycle in product(
+            ("known", "unknown"), ("known", "unknown", "all"), ("Pending:Wait", "InService")
+        ):
+            yield Among(record=record, **side, group=group, reports=reports, lifecycle=lifecycle)
+
+
 def sizes(kinds: tuple[str, ...], most: int) -> list[tuple[str, ...]]:
     """Every multiset of at most that many."""
     return [chosen for n in range(most + 1) for chosen in combinations_with_replacement(kinds, n)]
@@ -395,6 +423,11 @@ PARTS: tuple[Part, ...] = (
     Part("no quorum: this node complete, the others by kind", alone_own_side, WITH_RECORD),
     Part("no quorum: the others complete, this node by kind", alone_other_side, JUDGED),
     Part("no quorum: who is dead, by whose word", alone_judges, JUDGED),
+    Part(
+        "no quorum: what others built is taken in",
+        alone_what_others_built,
+        ("created, seed other, adopted", "created, seed me, adopted"),
+    ),
     Part("no quorum: no record, or none that can be read", alone_without_record, ("absent", "unknown")),
     Part("no quorum: a first creation", alone_first_creation, ("absent",)),
     Part("no word whether a quorum serves", alone_undecided, UNDECIDED),
@@ -405,6 +438,7 @@ PARTS: tuple[Part, ...] = (
         among_other_side,
         ("created, seed other", "creating, seed me, started"),
     ),
+    Part("quorum: what others built is taken in", among_what_others_built, ("created, seed other", "created, seed me")),
     Part("quorum: newcomers", among_newcomers, ("created, seed other", "reseeding, seed other, started")),
 )
 PIECES: tuple[tuple[Part, str], ...] = tuple((part, record) for part in PARTS for record in part.records)

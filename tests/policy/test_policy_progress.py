@@ -9,9 +9,9 @@ from itertools import combinations
 
 import pytest
 
-from tests.policy.model_world import World
+from tests.policy.model_world import Node, World
 from tests.policy.walk import FAULTS, Fault, back_up, reboot, run, settle, shape, states, strike, target, terminate, wipe
-from zkboot.model import Action, State
+from zkboot.model import Action, Claim, Identity, State
 
 SIZES = range(1, 8)
 WALKS = ((0, 1), (0, 2), (0, 3), (0, 5), (1, 3), (2, 4), (3, 5), (3, 1), (5, 3))
@@ -152,6 +152,44 @@ def all_lost(size: int, fault: Fault) -> World:
     back_up(world)
     world.path.clear()
     return strike(world, fault, *range(size))
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("index", range(3))
+def test_what_others_left_waits_for_a_person_and_then_goes_on(index: int, listed: bool) -> None:
+    """Two of three are taken in; nothing is done to what the third holds, nor to its place, until a person comes to it."""
+    world = strike(settle(3), before_zkboot, index)
+    node = world.nodes[index]
+    assert world.record is not None and world.ensemble is not None
+    claims, members = dict(world.record.members), world.ensemble.configuration
+    if not listed:
+        world.change(members={i: c for i, c in claims.items() if c.instance_id != node.id})
+    before = world.record, node.disk, members
+    for _ in range(40):
+        for one in world.nodes:
+            made = world.turn(one)
+            assert made is not None and (one is not node or "`zkboot adopt --through " in made.reason), world.told("no advice")
+    assert (world.record, node.disk, world.ensemble.configuration) == before, world.told("not left as it was")
+    take_in(world, node)
+    run(world)
+    assert not node.disk.archives and world.record.members.keys() == claims.keys(), world.told("not taken in")
+
+
+def before_zkboot(world: World, node: Node) -> None:
+    """As others built it, its server stopped: no generation file, no report."""
+    node.stop()
+    node.disk = node.disk._replace(identity=None, myid=node.disk.server_id, server_id=None, seeded=False, fenced=False)
+    world.reports.pop(node.id, None)
+
+
+def take_in(world: World, node: Node) -> None:
+    """What `zkboot adopt` does for a member that is not the first."""
+    assert world.record is not None and node.disk.myid is not None
+    kept = {i: c for i, c in world.record.members.items() if i != node.disk.myid}
+    world.change(members=kept | {node.disk.myid: Claim(node.id, node.address, node.zone, world.now)})
+    identity = Identity(world.record.cluster_id, world.record.generation)
+    node.disk = node.disk._replace(identity=identity, server_id=node.disk.myid, myid=None)
+    world.start(node)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)

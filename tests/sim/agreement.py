@@ -314,6 +314,22 @@ def joiners_of_a_new_generation_draw_an_old_member_along(one: Player, two: Playe
     return [serve(two, three, one), shown(one), version(one) == first]
 
 
+def who_was_away_while_all_others_changed_is_told(one: Player, two: Player, three: Player, four: Player, five: Player) -> Facts:
+    grow(one, two, three)
+    kill(three)
+    found: Facts = [join(four, one), join(five, one)]
+    found.append(change(four, (), (1, 2)))
+    kill(one, two)
+    leader(four, five)
+    three.start()
+    three.looks_in_vain()
+    found.append(modes(three))
+    three.kill()
+    three.disk.build_joiner(IDENTITY, 3, four.server.view(four.address).configuration)
+    three.start()
+    return [*found, serve(three), shown(three)]
+
+
 # --- who is cut off
 
 
@@ -358,6 +374,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(4, a_change_that_its_voters_cannot_commit_is_led_on_with_until_a_start),
     Scenario(4, an_older_configuration_gives_way),
     Scenario(4, joiners_of_a_new_generation_draw_an_old_member_along),
+    Scenario(5, who_was_away_while_all_others_changed_is_told, long=True),
     Scenario(3, a_leader_whose_followers_stand_still_stops_in_the_end),
     Scenario(3, two_of_three_go_on_and_one_does_not, long=True),
 )

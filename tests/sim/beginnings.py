@@ -1,7 +1,10 @@
 """Directed schedules, as in `races`, of how a cluster or a generation begins: what was not finished, and what was forgotten."""
 
+import math
+
 from tests.sim.director import Director
 from tests.sim.node import Node
+from tests.sim.stories import built_by_others, take_in
 from zkboot import record as records
 from zkboot.model import Holds
 
@@ -117,3 +120,18 @@ def bucket_emptied(d: Director) -> None:
         d.sim.bucket.put(key, kept.body, None)
     d.sim.fleet.desired = 3
     d.run(5)
+
+
+def others_built_it(d: Director) -> None:
+    """Three that others built serve. EC2 tells of one alone when that is taken in; a while goes by before a person comes to the
+    next, and to the last."""
+    nodes = built_by_others(d.sim)
+    known = {node: node.machine.known_at for node in nodes}
+    for node in nodes[1:]:
+        node.machine.known_at = math.inf
+    take_in(d.sim, nodes[0], nodes)
+    for node in nodes[1:]:
+        node.machine.known_at = known[node]
+    for node in nodes[1:]:
+        d.run(15)
+        take_in(d.sim, node, nodes)

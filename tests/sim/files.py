@@ -126,6 +126,7 @@ class NodeDisk:
             DiskState.EMPTY,
             identity=made.identity if made else None,
             server_id=made.server_id if made else None,
+            myid=None if made else f.built_as,
             seeded=made.seeded if made else False,
             fenced=made.fenced if made else False,
             over=made.over if made else False,

@@ -380,6 +380,54 @@ def voter_dies_in_commit(d: Director) -> None:
     assert d.sim.ensemble.in_vain(leader), "it does not lead in vain"
 
 
+def away_while_all_others_are_replaced(d: Director) -> None:
+    """One of five is off while the four others are terminated and replaced, one after the other; then it comes back."""
+    *others, off = d.grow(5)
+    d.sim.power_off(off)
+    d.sim.fleet.frozen = False
+    for node in others:
+        d.terminate(node)
+        d.wait(lambda node=node: replaced(d, node, 5), "a voter in its place")  # type: ignore[misc]
+    d.sim.boot(off)
+    d.run(60)
+
+
+def replaced(d: Director, node: Node, size: int) -> bool:
+    leader = d.sim.leader()
+    addresses = {v.address for v in leader.committed.voters} if leader is not None else set()
+    return len(addresses) == size and node.address not in addresses
+
+
+def follows(d: Director, node: Node) -> bool:
+    process = node.process()
+    return process is not None and d.sim.ensemble.in_step(process)
+
+
+def let_in_by_the_generation_before(d: Director) -> None:
+    """One of two voters is terminated, and a newcomer follows nobody; it stands still right after it has read the record. The
+    other leads the next generation, followed by the newcomer's server, and is not proved yet when the newcomer goes on."""
+    j, b = d.grow(2)
+    d.sim.fleet.desired, d.sim.fleet.frozen = 3, False
+    d.wait(lambda: len(d.sim.nodes) == 3, "a third machine")
+    d.sim.fleet.desired, d.sim.fleet.frozen = 2, True
+    newcomer = next(n for n in d.sim.nodes.values() if n not in (j, b))
+    d.wait(lambda: newcomer.process() is not None, "its server runs")
+    hold = d.reach(newcomer, "taken")
+    d.wait(lambda: follows(d, newcomer), "it follows")
+    d.terminate(b)
+    d.release(hold)
+    judge = d.reach(j, "before reseed")
+    hold = d.reach(newcomer, "taken")
+    d.release(judge)
+    d.wait(lambda: d.record().generation == 2, "the next generation")
+    proof = d.reach(j, "prove request")
+    d.wait(lambda: follows(d, newcomer), "it follows the next generation")
+    d.release(hold)
+    d.run(1)
+    d.release(proof)
+    d.run(60)
+
+
 def back_within_grace(d: Director) -> None:
     """Much is written without J, which is off; the two others lose their volumes and get them back before the grace ends."""
     j, b, c = d.grow(3)

@@ -1,9 +1,11 @@
 """The plain stories: what a person would try first."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
 from tests.sim.backups import allow
+from tests.sim.engine import Killed
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation, Violation
 from zkboot import commands, reconcile, restores
@@ -123,32 +125,115 @@ def commanded(sim: Simulation, command: str) -> None:
     assert sim.ledger.record is not None and sim.ledger.record.generation == 2
 
 
-def adopt(sim: Simulation) -> None:
-    """Three servers that others built serve; a person stops one after the other and types `zkboot adopt` on it, again where that
-    was cut short."""
-    scale(sim, 3)
+def adopt(sim: Simulation, unlisted: int = 0) -> None:
+    """Three servers that others built serve; a person stops one after the other and, some turns of its own timer later, types
+    `zkboot adopt` on it. Of the last `unlisted` EC2 does not tell while the first writes the record."""
+    nodes = built_by_others(sim)
+    known = {node: node.machine.known_at for node in nodes}
+    for node in nodes[len(nodes) - unlisted :]:
+        node.machine.known_at = math.inf
+    for node in nodes:
+        take_in(sim, node, nodes)
+        assert taken_in(node), f"{node.id}: {node.said}"
+        for other in nodes:
+            other.machine.known_at = known[other]
+    all_taken_in(sim, nodes)
+
+
+def adopt_two_at_once(sim: Simulation) -> None:
+    """Two persons, of whom neither knows of the other, each begin with another of five."""
+    nodes = built_by_others(sim, 5)
+    for node in nodes[:2]:
+        sim.ensemble.end(node.address, silent=False)
+    for node in nodes[:2]:
+        sim.command(node, "adopt", partial(commands.adopt_live, node.world, sim.settings, silence, nodes[2].address))
+    sim.run(40.0, lambda: all(taken_in(node) for node in nodes[:2]))
+    all_taken_in(sim, nodes)
+
+
+def adopt_without_the_first(sim: Simulation) -> None:
+    """The first of five is lost right before it puts the identity there; whom the record has goes on in its place."""
+    nodes = built_by_others(sim, 5)
+    first, *rest = nodes
+
+    def script(node: Node, point: str) -> None:
+        if point == "before prove" and not first.gone:
+            sim.fleet.terminate(first.machine)
+            raise Killed
+
+    sim.script = script
+    sim.ensemble.end(first.address, silent=False)
+    sim.command(first, "adopt", partial(commands.adopt_live, first.world, sim.settings, silence, rest[0].address))
+    sim.run(20.0, lambda: first.gone and all(node.said.startswith("halted: ") for node in rest))
+    assert all("`zkboot adopt --through" in node.said for node in rest)
+    all_taken_in(sim, rest)
+
+
+def all_taken_in(sim: Simulation, nodes: list[Node]) -> None:
+    for node in nodes:
+        if not taken_in(node):
+            take_in(sim, node, nodes)
+    assert not any(node.files.archives for node in nodes), "a member's data was archived instead of taken in"
+    sim.fleet.frozen = False
+    settle(sim)
+    assert sim.ledger.record is not None and sim.ledger.record.generation == 1
+
+
+def adopt_what_had_registered(sim: Simulation) -> None:
+    """zkboot had found the disks empty, and promised so, before others built an ensemble on them. After the first is taken in,
+    the others' servers end for a while: nobody goes on without what they hold."""
+    scale(sim, 4)
     sim.run(10.0, lambda: len(sim.nodes) == 3)
     sim.fleet.frozen = True
     nodes = list(sim.nodes.values())
+    sim.run(20.0, lambda: all(node.files.promised and "3 of 4 instances registered" in node.said for node in nodes))
+    set_up(sim, nodes)
+    sim.run(20.0, lambda: sim.leader() is not None and all(node.said.startswith("halted: ") for node in nodes))
+    take_in(sim, nodes[0], nodes)
+    sim.run(10.0)
+    for node in nodes[1:]:
+        sim.ensemble.end(node.address, silent=False)
+    sim.run(40.0)
+    scale(sim, 3)
+    all_taken_in(sim, nodes)
+
+
+def built_by_others(sim: Simulation, size: int = 3) -> list[Node]:
+    """So many serve whom nobody but each other knows; zkboot halts beside each. Nothing is launched from here on."""
+    scale(sim, size)
+    sim.run(10.0, lambda: len(sim.nodes) == size)
+    sim.fleet.frozen = True
+    nodes = list(sim.nodes.values())
+    set_up(sim, nodes)
+    sim.run(10.0, lambda: sim.leader() is not None and all(node.said for node in nodes))
+    return nodes
+
+
+def set_up(sim: Simulation, nodes: list[Node]) -> None:
+    """As somebody does by hand."""
     lines = tuple(Server(number, node.address) for number, node in enumerate(nodes, 1))
     for number, node in enumerate(nodes, 1):
         node.files.log, node.files.built_as, node.files.committed = [], number, Configuration(0, lines)
         sim.ensemble.start(node.id, node.address, node.files)
-    sim.run(10.0, lambda: sim.leader() is not None and all(node.said for node in nodes))
-    for node in nodes:
-        through = next(n for n in nodes if n is not node)
-        sim.ensemble.end(node.address, silent=False)
-        typed = partial(commands.adopt_live, node.world, sim.settings, silence, through.address)
-        for _ in range(6):
-            for other in nodes:
-                if other is not node and other.up and other.files.generation is None:
-                    sim.ensemble.start(other.id, other.address, other.files)
-            if not node.said.startswith("healthy"):
-                sim.command(node, f"adopt --through {through.address}", typed)
-                sim.run(40.0, lambda node=node: node.said.startswith("healthy"))  # type: ignore[misc]
-    sim.fleet.frozen = False
-    settle(sim)
-    assert sim.ledger.record is not None and sim.ledger.record.generation == 1
+
+
+def take_in(sim: Simulation, node: Node, nodes: list[Node]) -> None:
+    """A person stops its server, looks away, and types the command, again where that was cut short; the others are seen to."""
+    through = next(n for n in nodes if n is not node)
+    typed = partial(commands.adopt_live, node.world, sim.settings, silence, through.address)
+    sim.ensemble.end(node.address, silent=False)
+    for _ in range(6):
+        for other in nodes:
+            if other is not node and other.up and other.files.generation is None:
+                sim.ensemble.start(other.id, other.address, other.files)
+        if not taken_in(node):
+            sim.run(4.0)
+            sim.command(node, f"adopt --through {through.address}", typed)
+            sim.run(40.0, lambda: taken_in(node))
+
+
+def taken_in(node: Node) -> bool:
+    return node.files.generation is not None and node.said.startswith("healthy")
 
 
 def all_wiped_with_a_backup(sim: Simulation) -> None:
@@ -279,5 +364,9 @@ STORIES: dict[str, Callable[[Simulation], None]] = {
     "a person begins again from a backup": gone_but_for_the_backups,
     "a person reseeds what serves": partial(commanded, command="reseed"),
     "a person adopts what others built": adopt,
+    "a person adopts what others built, of which EC2 does not tell two yet": partial(adopt, unlisted=2),
+    "a person adopts what had registered as empty": adopt_what_had_registered,
+    "two persons begin to adopt at once": adopt_two_at_once,
+    "the first that is adopted is lost before its proof": adopt_without_the_first,
     "a person creates in place of what serves": partial(commanded, command="create"),
 }

@@ -175,6 +175,8 @@ def test_a_newer_schema_is_unknown(folders: Folders) -> None:
 def test_data_that_zkboot_never_named_has_no_identity(folders: Folders) -> None:
     fill(folders)
     (folders.data / "zkboot.json").unlink()
+    assert folders.disk.read() == FULL._replace(identity=None, server_id=None, myid=1)
+    (folders.data / "myid").unlink()
     assert folders.disk.read() == FULL._replace(identity=None, server_id=None)
 
 

@@ -68,7 +68,7 @@ class NodeDisk:
             data=None if held.empty else self._data(held),
         )
         if generation is None:
-            return disk
+            return disk._replace(myid=configuration.own_id(self._data_dir))
         return disk._replace(**generation._asdict())
 
     def _data(self, held: contents.Contents) -> Data:
