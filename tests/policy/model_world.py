@@ -424,6 +424,8 @@ class World:
         yield "build"
         self.change(started=True)
         yield "fence"
+        node.disk = node.disk._replace(promised=False)
+        yield "release"
         node.disk = node.disk._replace(fenced=True)
         yield "fence on disk"
         self.start(node)
