@@ -691,9 +691,13 @@ def row_10(w: Words) -> bool:
 
 
 def promise_is_over(w: Words) -> bool:
-    """The promised disk holds data again, of this generation, or of the one before whose successor died with its seed."""
-    if not w.promised or w.seen.disk.state is not DiskState.DATA or w.record is None or w.group is None:
+    """The promised disk holds data again, of this generation, or of the one before whose successor died with its seed; or it is
+    the fenced one of a creation's seed, which was away and has begun to go on."""
+    if not w.promised or w.record is None or w.group is None:
         return False
+    if w.seen.disk.state is not DiskState.DATA:
+        begun = w.own_report is not None and w.own_report.holds is Holds.JOINING
+        return begun and w.fenced_creation and w.of_generation
     # In the second case the data may be told, and seed or join anew; started as it is it may never be: its generation is over.
     told_empty = w.own_report is not None and w.own_report.holds is Holds.EMPTY
     before = told_empty and w.record.state is not State.CREATED and w.seed_gone and w.counts(w.seen.disk.identity)
@@ -713,9 +717,9 @@ def joining_is_over(w: Words) -> bool:
 
 def then_10(w: Words) -> Decision:
     if promise_is_over(w):
+        held = "holds data again" if w.seen.disk.state is DiskState.DATA else "is the one again that this node built as the seed"
         return say(
-            Action.WITHDRAW,
-            "this disk was reported empty and holds data again: the promise is taken back, then the data reported",
+            Action.WITHDRAW, f"this disk was reported empty and {held}: the promise is taken back, then what it holds reported"
         )
     why = "nobody leads yet" if w.is_seed else "no ensemble to join was seen"
     return say(Action.REPORT, f"{why}: this node reports what its disk holds ({w.seen.disk.state})")

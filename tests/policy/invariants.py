@@ -315,8 +315,8 @@ def a_report_changes_only_when_it_is_no_longer_true(f: Facts, d: Decision) -> bo
 
 @invariant(Action.WITHDRAW)
 def a_promise_is_taken_back_only_over_data(f: Facts, d: Decision) -> bool:
-    """An `empty` promise is taken back only by a stopped node whose disk holds data again."""
-    return f.promised and f.holds_data and not f.running
+    """An `empty` promise is taken back only by a stopped node whose disk holds data again, or is its creation's fenced one."""
+    return f.promised and (f.holds_data or f.fenced_creation) and not f.running
 
 
 # --- a generation is replaced only when too few of its voters remain
