@@ -97,8 +97,7 @@ class Words:
 
     @cached_property
     def patience(self) -> float:
-        """Seconds that a server is given to start or to take data over: each time longer, until it is
-        seen to serve."""
+        """Seconds that a server is given to start or to take data over: each time longer, until it is seen to serve."""
         return self.seen.limits.start * float(1 << min(self.seen.restarts, 6))
 
     @cached_property

@@ -39,6 +39,11 @@ def voters_of(configuration: Configuration) -> tuple[frozenset[Key], int]:
     return found, majority(len(found))
 
 
+@lru_cache(4096)
+def observers_of(configuration: Configuration) -> frozenset[Key]:
+    return frozenset((o.id, o.address) for o in configuration.observers)
+
+
 class State(Enum):
     STARTING = "starting"
     LOOKING = "looking"
@@ -128,7 +133,7 @@ class Process:
 
 def voting(leader: Process, processes: Iterable[Process]) -> list[Process]:
     """Those that are no observers of the leader's committed configuration, which neither count as in step nor acknowledge."""
-    observers = {(o.id, o.address) for o in leader.committed.observers}
+    observers = observers_of(leader.committed)
     return [p for p in processes if p.key not in observers]
 
 

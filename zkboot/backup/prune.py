@@ -39,9 +39,10 @@ def plan(store: Store, settings: Settings) -> Plan:
             f"no backup is deleted while a manifest cannot be read: {why}; delete that one by hand if it is of no use"
         )
     # Of two clusters that share a prefix each deletes its own; of one whose name was used before none counts for the present one.
-    kept = {entry.name: f"cluster {m.cluster}'s" for entry, m in whole if m.cluster != settings.cluster}
-    for cluster_id in {manifest.cluster_id for entry, manifest in whole if entry.name not in kept}:
-        of_cluster = [entry for entry, m in whole if m.cluster_id == cluster_id and entry.name not in kept]
+    kept = {entry.name: f"cluster {manifest.cluster}'s" for entry, manifest in whole if manifest.cluster != settings.cluster}
+    own = [(entry, manifest) for entry, manifest in whole if manifest.cluster == settings.cluster]
+    for cluster_id in {manifest.cluster_id for _, manifest in own}:
+        of_cluster = [entry for entry, manifest in own if manifest.cluster_id == cluster_id]
         kept |= retention.kept(of_cluster, rules(settings), listed.date)
     delete = tuple(entry.name for entry, _ in whole if entry.name not in kept)
     return Plan(delete, kept, _left(listing.objects, prefix, {entry.name for entry, _ in whole}, listing.date))
