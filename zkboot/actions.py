@@ -370,10 +370,10 @@ def join(a: Act) -> str | None:
         archive(a)
     report_joining(a)
     record, server_id = claim(a)
-    release(a)
-    configuration = with_me_watching(quorum.configuration if quorum else seed_alone(record), record, server_id, a.me.address)
+    configuration = with_me_watching(quorum.configuration if quorum else seed_alone(record), server_id, a.me.address)
     with step("set up"):
         a.world.disk.build_joiner(Identity(record.cluster_id, record.generation), server_id, configuration)
+    release(a)  # last: with no promise its old volume, attached again, is started while AWS cannot be asked
     start(a, secret)
     return f"{a.decision.reason}: server {server_id} started" + (" (old data archived)" if foreign else "")
 
@@ -401,16 +401,15 @@ def first_version(record: Record) -> int:
     return (record.zk_epoch + 1) << 32 if record.zk_epoch else 0
 
 
-def with_me_watching(known: Configuration, record: Record | None, server_id: int, address: str) -> Configuration:
+def with_me_watching(known: Configuration, server_id: int, address: str) -> Configuration:
     """What a joiner starts with: the members and itself as an observer; whoever had its id or its address before is left out.
 
-    Its version is older than any of the generation, which it takes over, and newer than any of those before: a server that looks
-    for a leader takes over what it hears, and joiners would hold each other to members that are gone. (An ensemble that was
-    taken in may have configurations below the record's epoch.)
+    A server that looks for a leader takes over the first newer configuration that it hears, and then asks those members alone. So
+    this one is just older than what it is made from: it takes that over from whoever serves, and nothing older from others that
+    wait too, who would hold each other to members that are gone.
     """
-    first = first_version(record) if record else 0
     others = tuple(s for s in known.servers if s.id != server_id and s.address != address)
-    return Configuration(first - 1 if 0 < first <= known.version + 1 else 0, (*others, Server(server_id, address, Role.OBSERVER)))
+    return Configuration(max(known.version - 1, 0), (*others, Server(server_id, address, Role.OBSERVER)))
 
 
 def seed_alone(record: Record) -> Configuration:
@@ -471,7 +470,7 @@ def configuration_to_take_over(a: Act, own: Configuration) -> Configuration | No
         return quorum.configuration
     if a.words.is_own(own) is None:
         # Only a proposal names this node as yet: a server that its own file does not name would not start at all.
-        return with_me_watching(quorum.configuration if quorum else own, a.words.record, own_id, a.me.address)
+        return with_me_watching(quorum.configuration if quorum else own, own_id, a.me.address)
     return None
 
 

@@ -23,11 +23,12 @@ from zkboot.model import (
     Quorum,
     Record,
     Report,
+    Server,
     Unknown,
 )
 from zkboot.notes import Notes
 from zkboot.settings import Settings
-from zkboot.words import Words, majority
+from zkboot.words import Words, majority, unclaimed
 from zkboot.world import Peer, World
 
 T = TypeVar("T")
@@ -61,8 +62,9 @@ def observe(world: World, settings: Settings, notes: Notes) -> Seen:
     asked = named | {me.instance_id, *notes.state.get("reporters", ())}
     group = learn(lambda: world.group.describe(asked))
     quorum, foreign = look(world, me, disk, record, group)
-    reports = read_reports(world, settings, me, quorum)
-    notes.state["reporters"] = [] if isinstance(quorum, Quorum) or isinstance(reports, Unknown) else sorted(reports)
+    strangers = unclaimed(record, quorum.configuration) if isinstance(record, Record) and isinstance(quorum, Quorum) else ()
+    reports = read_reports(world, settings, me, quorum, strangers)
+    notes.state["reporters"] = reporters(reports, quorum, strangers)
     seen = Observation(
         me=me,
         limits=settings.limits(),
@@ -121,8 +123,13 @@ def who(world: World, notes: Notes) -> Me:
     return me
 
 
-def read_reports(world: World, settings: Settings, me: Me, quorum: Quorum | None | Unknown) -> dict[str, Report] | Unknown:
-    """With a quorum only the own report matters; without one all, in two passes that agree."""
+def read_reports(
+    world: World, settings: Settings, me: Me, quorum: Quorum | None | Unknown, strangers: tuple[Server, ...]
+) -> dict[str, Report] | Unknown:
+    """With a quorum only the own report matters, unless it has members whose instance others alone can tell; without one all, in
+    two passes that agree."""
+    if isinstance(quorum, Quorum) and strangers:
+        return learn(lambda: records.read_reports(world.store, settings.cluster))
     if isinstance(quorum, Quorum):
         own = learn(lambda: records.read_report(world.store, settings.cluster, me.instance_id))
         return own if isinstance(own, Unknown) else ({me.instance_id: own} if own else {})
@@ -138,6 +145,14 @@ def read_reports(world: World, settings: Settings, me: Me, quorum: Quorum | None
     if changed:
         return Unknown(f"the reports of {', '.join(sorted(changed))} are being written this moment")
     return reports
+
+
+def reporters(reports: dict[str, Report] | Unknown, quorum: Quorum | None | Unknown, strangers: tuple[Server, ...]) -> list[str]:
+    """Whom EC2 is asked about the next turn, besides those that the record names."""
+    if isinstance(reports, Unknown):
+        return []
+    places = {s.address for s in strangers}
+    return sorted(i for i, r in reports.items() if not isinstance(quorum, Quorum) or r.address in places)
 
 
 def witnesses(world: World, settings: Settings) -> tuple[str, ...]:

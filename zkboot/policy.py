@@ -40,6 +40,7 @@ from zkboot.words import (
     rank,
     tolerance,
     too_few_at,
+    unclaimed,
 )
 
 ACCEPTED = "accept-data-loss"  # the record's source when a person had an empty tree created in place of what was
@@ -82,7 +83,8 @@ def noted(w: Words) -> tuple[str, ...]:
         return (*found, *(name for name in held if name.startswith(absent(""))))
     # One that EC2 still lists as terminated counts too: it forgets such an instance later, and then nothing must begin anew.
     listed = w.group.instances
-    holders = {c.instance_id for c in w.record.members.values()} | {h for v in w.voters if (h := w.instance_of(v)) is not None}
+    unnamed = w.voters if w.quorum is None else unclaimed(w.record, w.quorum.configuration)
+    holders = {c.instance_id for c in w.record.members.values()} | {h for s in unnamed if (h := w.instance_of(s)) is not None}
     gone = (i for i in sorted(holders) if i not in listed or listed[i].state == "terminated")
     return (*found, *(absent(i) for i in gone))
 

@@ -55,6 +55,12 @@ def target(desired: int, max_voters: int) -> int:
     return size if size <= 2 or size % 2 else size - 1
 
 
+def unclaimed(record: Record, configuration: Configuration) -> tuple[Server, ...]:
+    """The servers that the record names nobody for."""
+    claims = {(i, c.address) for i, c in record.members.items()}
+    return tuple(s for s in configuration.servers if (s.id, s.address) not in claims)
+
+
 class Words:
     """One observation, read in the design's words."""
 
@@ -175,14 +181,25 @@ class Words:
         return self.group.lists_me and old_enough and held is not None and held.seconds > self.seen.limits.staleness
 
     def instance_of(self, server: Server) -> str | None:
-        """Who holds that server, by id and address: from the record, else by its own report (an adopted ensemble's member)."""
+        """Who holds that server, by id and address: from the record, else by its own report.
+
+        A member of an adopted ensemble may have no claim. A newcomer has none that died, and whose entry was committed after its
+        claim had ended. That one reported before it had an id: it is who did so from that address, and holds no other.
+        """
         claim = self.record.members.get(server.id) if self.record else None
         if claim is not None and claim.address == server.address:
             return claim.instance_id
-        for report in self.reports.values():
-            if report.server_id == server.id and report.address == server.address:
-                return report.instance_id
-        return None
+        there = [r for r in self.reports.values() if r.address == server.address]
+        found = next((r for r in there if r.server_id == server.id), None)
+        return found.instance_id if found else self.newcomer_at(server.address, there)
+
+    def newcomer_at(self, address: str, there: list[Report]) -> str | None:
+        """Who reported from that address before it had an id, and is gone: the one that lives there now would have a claim."""
+        claimed = {c.instance_id for c in self.record.members.values()} if self.record else set()
+        instances = self.group.instances.values() if self.group else ()
+        if any(i.address == address and i.state != "terminated" and i.id not in claimed for i in instances):
+            return None
+        return next((r.instance_id for r in there if r.server_id is None and r.instance_id not in claimed), None)
 
     def server_dead(self, server: Server) -> bool:
         holder = self.instance_of(server)
@@ -334,11 +351,12 @@ class Words:
 
     @cached_property
     def living(self) -> tuple[str, ...]:
-        """The members' instances that are not dead."""
+        """The instances that are not dead of the members, and of whoever else in the group holds something that counts: the seed
+        of a creation that was begun again without it."""
         assert self.record is not None
-        return tuple(
-            sorted({c.instance_id for c in self.record.members.values() if not self.dead(c.instance_id)} | self.voters_living)
-        )
+        members = {c.instance_id for c in self.record.members.values()}
+        others = {i.id for i in self.registered if self.held_by(self.reports[i.id])} if self.group else set()
+        return tuple(sorted({i for i in members | others if not self.dead(i)} | self.voters_living))
 
     @cached_property
     def voters_living(self) -> set[str]:
@@ -369,22 +387,19 @@ class Words:
         Nothing of a generation before the last created one counts: its loss was decided when a later one was created.
         """
         assert self.record is not None
-        found: list[tuple[tuple[int, int], str, Archive | None]] = []
-        for instance_id in self.living:
-            report = self.reports.get(instance_id)
-            if report is None:
-                continue
-            if report.holds is Holds.DATA and report.data is not None and self.counts(report.identity):
-                found.append((rank(report.data), instance_id, None))
-            found += [
-                ((a.current_epoch, a.zxid), instance_id, a)
-                for a in report.archives
-                if not a.damaged
-                and self.counts(a.identity)
-                and a.identity is not None
-                and self.record.generation not in self.record.created
-            ]
+        found = [held for i in self.living if i in self.reports for held in self.held_by(self.reports[i])]
         return tuple(sorted(found, key=lambda h: (-h[0][0], -h[0][1], h[2] is not None, h[1])))
+
+    def held_by(self, report: Report) -> list[tuple[tuple[int, int], str, Archive | None]]:
+        """What that report says is held of what counts."""
+        assert self.record is not None
+        found: list[tuple[tuple[int, int], str, Archive | None]] = []
+        if report.holds is Holds.DATA and report.data is not None and self.counts(report.identity):
+            found.append((rank(report.data), report.instance_id, None))
+        if self.record.generation not in self.record.created:
+            kept = (a for a in report.archives if not a.damaged and self.counts(a.identity))
+            found += [((a.current_epoch, a.zxid), report.instance_id, a) for a in kept]
+        return found
 
     def counts(self, identity: Identity | None) -> bool:
         """Data of this cluster, of the last created generation or one begun after it."""

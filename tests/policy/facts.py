@@ -179,9 +179,17 @@ class Facts:
         claim = self.record.members.get(server.id) if self.record else None
         if claim and claim.address == server.address:
             return claim.instance_id
-        return next(
-            (r.instance_id for r in self.reports.values() if (r.server_id, r.address) == (server.id, server.address)), None
-        )
+        by_id = [r for r in self.reports.values() if (r.server_id, r.address) == (server.id, server.address)]
+        return by_id[0].instance_id if by_id else self.nameless(server.address)
+
+    def nameless(self, address: str) -> str | None:
+        """Who reported from there when it had no id, where nobody who may have had one lives there by now."""
+        named = [c.instance_id for c in self.record.members.values()] if self.record else []
+        known = self.group.instances.values() if self.group else []
+        if [i for i in known if i.address == address and i.id not in named and i.state != "terminated"]:
+            return None
+        told = [r.instance_id for r in self.reports.values() if (r.server_id, r.address) == (None, address)]
+        return next((i for i in told if i not in named), None)
 
     def server_dead(self, server: Server) -> bool:
         holder = self.holder(server)
@@ -281,9 +289,10 @@ class Facts:
 
     @cached_property
     def living(self) -> list[str]:
-        """The members that are not dead: by claim, or as voters."""
+        """Who is not dead of the members, by claim or as voters, and of those in the group that have something which matters."""
         assert self.record is not None
         named = {c.instance_id for c in self.record.members.values()} | {h for v in self.voters if (h := self.holder(v))}
+        named |= {i.id for i in self.registered if self.ranks(i.id)} if self.group else set()
         return sorted(i for i in named if not self.dead(i))
 
     def has_spoken(self, instance: str) -> bool:
@@ -309,18 +318,18 @@ class Facts:
 
     @cached_property
     def survivors(self) -> dict[str, tuple[int, int]]:
-        """The highest (epoch, zxid) of each living member; archives count while the generation was never created."""
+        """The highest (epoch, zxid) of each that lives; archives count while the generation was never created."""
+        return {i: max(ranks) for i in self.living if (ranks := self.ranks(i))}
+
+    def ranks(self, instance: str) -> list[tuple[int, int]]:
+        """(epoch, zxid) of all that it reports to have of what matters."""
         assert self.record is not None
-        found: dict[str, tuple[int, int]] = {}
-        for instance in self.living:
-            report = self.reports.get(instance)
-            if report is None:
-                continue
-            ranks = [rank(report.data)] if report.data and report.holds is Holds.DATA and self.matters(report.identity) else []
-            if self.record.generation not in self.record.created:
-                ranks += [(a.current_epoch, a.zxid) for a in report.archives if self.matters(a.identity)]
-            if ranks:
-                found[instance] = max(ranks)
+        report = self.reports.get(instance)
+        if report is None:
+            return []
+        found = [rank(report.data)] if report.data and report.holds is Holds.DATA and self.matters(report.identity) else []
+        if self.record.generation not in self.record.created:
+            found += [(a.current_epoch, a.zxid) for a in report.archives if self.matters(a.identity)]
         return found
 
     @cached_property

@@ -59,26 +59,6 @@ def started_without_its_fence(d: Director) -> None:
     d.run(20)
 
 
-def id_of_the_dead(d: Director) -> None:
-    """Two are the ensemble, not yet `created`, when the second is terminated; the seed's zkboot stands still, and the one in the
-    second's place claims an id meanwhile."""
-    d.sim.fleet.desired = 2
-    d.wait(lambda: len(d.sim.nodes) == 2, "two machines")
-    nodes = list(d.sim.nodes.values())
-    for node in nodes:
-        uncounted(d, node)
-    d.wait(lambda: (leader := d.sim.leader()) and len(leader.committed.voters) == 2, "two voters")
-    seed = next(n for n in nodes if n.id == d.record().seed)
-    second = next(n for n in nodes if n is not seed)
-    d.sim.power_off(seed)
-    still = d.hold(seed, "disk read")
-    d.terminate(second)
-    d.sim.boot(seed)
-    d.wait(lambda: {c.instance_id for c in d.record().members.values()} - {n.id for n in nodes}, "a third claims")
-    d.release(still)
-    d.run(10)
-
-
 def old_volume_of_a_creation(d: Director) -> None:
     """The seed serves alone, not yet `created`, and loses its volume; it creates anew, and is switched off before it has
     built anything. The two others are its joiners by then, and it comes back with the volume that it had lost."""
@@ -97,6 +77,90 @@ def old_volume_of_a_creation(d: Director) -> None:
     d.wait(lambda: all(d.reports(node, Holds.JOINING) for node in others), "the two are its joiners")
     d.give_back_volumes(seed)
     d.run(10)
+
+
+def promised_after_its_fence(d: Director) -> None:
+    """The seed J serves alone, not yet `created`, loses its volume and reports that; another stands right before it creates anew.
+    J comes back with its volume, reports `joining`, and is switched off right before the raise. It boots again; then it is cut
+    off from all, and the other goes on."""
+    d.sim.fleet.desired = 3
+    d.wait(lambda: len(d.sim.nodes) == 3, "three machines")
+    d.wait(lambda: d.sim.ledger.record, "a record")
+    j = d.sim.nodes[d.record().seed]
+    other, third = (n for n in d.sim.nodes.values() if n is not j)
+    still, later = d.hold(other, "disk read"), d.hold(third, "disk read")
+    d.wait(lambda: d.serves(j), "the seed serves alone")
+    d.take_volumes(j)
+    d.hold(j, "before create again")
+    d.wait(lambda: d.reports(j, Holds.EMPTY), "it reports that it is empty")
+    d.release(still)
+    judge = d.reach(other, "before create again")
+    d.give_back_volumes(j)
+    d.reach(j, "before raise")
+    d.sim.power_off(j)
+    d.hold(j, "before raise")
+    d.sim.boot(j)
+    d.run(5)
+    d.part(j)
+    j.aws = False
+    d.release(judge)
+    d.run(20)
+    d.release(later)
+    d.run(20)
+
+
+def survivor_of_a_creation(d: Director) -> None:
+    """The seed J serves alone, not yet `created`, and loses its volume; another creates anew, without it. J gets its volume back,
+    and the other is terminated before its fence."""
+    d.sim.fleet.desired = 3
+    d.wait(lambda: len(d.sim.nodes) == 3, "three machines")
+    d.wait(lambda: d.sim.ledger.record, "a record")
+    j = d.sim.nodes[d.record().seed]
+    other, third = (n for n in d.sim.nodes.values() if n is not j)
+    still, later = d.hold(other, "disk read"), d.hold(third, "disk read")
+    d.wait(lambda: d.serves(j), "the seed serves alone")
+    d.run(5)
+    d.take_volumes(j)
+    d.wait(lambda: d.reports(j, Holds.EMPTY), "it reports that it is empty")
+    d.hold(j, "disk read")
+    d.release(still)
+    d.reach(other, "before fence")
+    d.give_back_volumes(j)
+    d.wait(lambda: "this node keeps its data" in j.said, "J keeps its data")
+    d.terminate(other)
+    d.release(later)
+    d.run(30)
+
+
+def old_configuration_of_a_joiner(d: Director) -> None:
+    """A joiner knows the seed alone, and is cut off while two others become voters with the seed. The seed loses its volume and
+    leads no more; when it comes back the joiner is cut off no longer, and its zkboot goes on later."""
+    d.sim.fleet.desired = 4
+    d.wait(lambda: len(d.sim.nodes) == 4, "four machines")
+    seed, joiner, *others = d.sim.nodes.values()  # the seed is the first to answer the one that is back
+    beaten = [d.hold(node, "before create") for node in (joiner, *others)]
+    d.wait(lambda: d.sim.ledger.record, "a record")
+    d.release(*beaten)
+    still = [d.hold(node, "disk read") for node in others]
+    d.wait(lambda: d.serves(seed) and knows(joiner) == knows(seed) != 0, "the joiner has the seed's configuration")
+    later = d.reach(joiner, "disk read")
+    d.part(joiner)
+    d.release(*still)
+    until_three_vote(d)
+    d.run(5)
+    d.sim.power_off(seed)
+    d.wait(lambda: d.serves(*others), "the two others serve")
+    d.sim.islands = {}
+    d.wipe(seed)
+    d.run(5)
+    d.release(later)
+    d.run(10)
+
+
+def knows(node: Node) -> int:
+    """The version of the configuration that its server goes by; 0 where none runs."""
+    process = node.process()
+    return process.committed.version if process is not None else 0
 
 
 def bucket_emptied(d: Director) -> None:

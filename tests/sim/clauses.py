@@ -53,6 +53,18 @@ CLAUSES: tuple[Clause, ...] = (
         "an `empty` promise keeps a server stopped", switches.NO_PROMISE, partial(races.all_come_back, point="before reseed"), TWO
     ),
     Clause("a copy of the promise stands on the root disk", switches.PROMISE_IN_REPORT_ALONE, races.come_back_without_aws, TWO),
+    Clause(
+        "a joiner is set up before its promise is deleted",
+        switches.RELEASED_BEFORE_SET_UP,
+        races.given_back_before_it_is_set_up,
+        TWO,
+    ),
+    Clause(
+        "a seed's promise ends with a fence that came after it",
+        switches.PROMISE_ENDED_BY_ANY_FENCE,
+        beginnings.promised_after_its_fence,
+        TWO,
+    ),
     Clause("`empty` needs no freshness", switches.EMPTY_FRESH, races.two_of_three_emptied, STUCK),
     Clause(
         "a seed that finds another disk than it was to build is one no more",
@@ -91,7 +103,6 @@ CLAUSES: tuple[Clause, ...] = (
         TWO,
         given={"timing.consistency": "60"},
     ),
-    Clause("ids are freed only with a quorum", switches.IDS_FREED_AT_ONCE, beginnings.id_of_the_dead, STUCK),
     Clause("a lost record is not created anew beside a witness", switches.NO_WITNESS, beginnings.bucket_emptied, ANEW),
     Clause("what others left is taken in, not archived", switches.NOTHING_LEFT_BY_OTHERS, beginnings.others_built_it, STUCK),
     Clause("the voters are those of the configuration", switches.VOTERS_PRESENT, races.most_terminated, STUCK),
@@ -104,7 +115,6 @@ CLAUSES: tuple[Clause, ...] = (
     Clause("the last of a group is backed up", switches.NO_LAST_BACKUP, races.to_zero_and_back, GIVEN_UP),
     # generation, configuration, epoch
     Clause("a disk's generation is the record's", switches.ANY_GENERATION, races.come_back_later, TWO),
-    Clause("that a generation is over is marked on its disks", switches.NO_MARK, races.stopped_for_the_seed, TWO),
     Clause("the pending configuration is kept over starts", switches.PENDING_NOT_KEPT, races.commit_unheard, TWO, max_voters=3),
     Clause(
         "a pending configuration goes by which nobody leads without this node",
@@ -123,6 +133,21 @@ CLAUSES: tuple[Clause, ...] = (
         switches.NO_LOOK,
         races.let_in_by_the_generation_before,
         STUCK,
+    ),
+    Clause(
+        "a joiner's configuration is just older than what it is made from",
+        switches.OLDEST_CONFIGURATION,
+        beginnings.old_configuration_of_a_joiner,
+        STUCK,
+    ),
+    Clause(
+        "a member without a claim is who reported from its address",
+        switches.NEWCOMERS_UNKNOWN,
+        races.joiner_dies_and_is_let_in,
+        STUCK,
+    ),
+    Clause(
+        "what counts is held by whoever lives, member or not", switches.MEMBERS_ALONE, beginnings.survivor_of_a_creation, STUCK
     ),
     Clause("a leader that cannot commit what it proposed starts anew", switches.LEADS_ON, races.voter_dies_in_commit, STUCK),
     Clause("a seed's epoch is far above any that was seen", switches.NEXT_EPOCH, races.elections_unseen, REFUSED),

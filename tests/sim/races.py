@@ -144,17 +144,16 @@ def come_back_without_aws(d: Director) -> None:
     come_back_later(d, aws=False)
 
 
-def stopped_for_the_seed(d: Director) -> None:
-    """Two have lost their volumes, and J leads the next generation; they are switched off as they join it, their promise taken
-    back and nothing set up yet. They come back with their old volumes, cut off from J, and read the record; then AWS is away."""
+def given_back_before_it_is_set_up(d: Director) -> None:
+    """Two have lost their volumes, and J leads the next generation; they are switched off as they join it, right before they are
+    set up. They come back with their old volumes, cut off from J, and AWS answers neither."""
     j, b, c = d.grow(3)
     d.take_volumes(b, c)
-    halves = d.hold(b, "after release"), d.hold(c, "after release")
+    halves = d.hold(b, "before set up"), d.hold(c, "before set up")
     d.wait(lambda: all(h.there for h in halves), "both about to be set up as joiners")
     d.part(j)
-    d.give_back_volumes(b, c)
-    d.wait(lambda: all("this node keeps its data" in n.said for n in (b, c)), "both wait for J to lead")
     b.aws = c.aws = False
+    d.give_back_volumes(b, c)
     d.run(40)
 
 
@@ -359,6 +358,43 @@ def joiner_dies_in_commit(d: Director) -> None:
     d.wipe(wiped)
     d.sim.boot(off)
     d.run(60)
+
+
+def joiner_dies_and_is_let_in(d: Director) -> None:
+    """The leader and one voter have the proposal of a sixth as that one is terminated, and both are off. The three others elect;
+    a seventh claims the sixth's id, and stands still. The voter is back, follows, is elected later, and commits what it had."""
+    nodes = d.grow(5)
+    leader = d.sim.leader()
+    assert leader is not None
+    keeper = max((n for n in nodes if n.id != leader.name), key=lambda n: n.files.server_id or 0)
+    d.sim.fleet.desired, d.sim.fleet.frozen = 6, False
+    d.wait(lambda: len(d.sim.nodes) == 6, "a sixth machine")
+    d.sim.fleet.frozen = True
+    joiner = next(n for n in d.sim.nodes.values() if n not in nodes)
+    d.reach(joiner, "reconfigure request")
+    line = Server(6, joiner.address, Role.OBSERVER)
+    with suppress(Lost):
+        change = Change((line,), (), leader.committed.version)
+        d.sim.ensemble.reconfigure(leader, change, set(d.sim.ensemble.processes) - {keeper.address})
+    d.terminate(joiner)
+    off = d.sim.nodes[leader.name]
+    for node in (off, keeper):
+        d.sim.power_off(node)
+    rest = [n for n in nodes if n not in (off, keeper)]
+    d.wait(lambda: d.serves(*rest), "the others serve")
+    d.sim.fleet.frozen = False
+    d.wait(lambda: len(d.sim.nodes) == 7, "a seventh machine")
+    d.sim.fleet.frozen = True
+    newcomer = next(n for n in d.sim.nodes.values() if n not in (*nodes, joiner))
+    enters = d.reach(newcomer, "reconfigure request")
+    d.sim.boot(keeper)
+    d.wait(lambda: follows(d, keeper), "the one with the proposal follows")
+    leads = d.sim.leader()
+    assert leads is not None
+    d.sim.power_off(d.sim.nodes[leads.name])
+    d.wait(lambda: d.serves(keeper), "it leads")
+    d.release(enters)
+    d.run(30)
 
 
 def voter_dies_in_commit(d: Director) -> None:

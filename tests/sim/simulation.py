@@ -272,13 +272,17 @@ class Simulation(Scheduler):
         return node.last_at > max(node.booted, self.now - 4 * REST)
 
     def halted_rightly(self) -> bool:
-        """All that live have halted, and no living disk holds data that could be served."""
-        living = 0
+        """All that live have halted, and no living disk holds data that could be served: none of before the last created
+        generation, whose loss was decided then."""
+        living, record = 0, self.ledger.record
+        last = max(record.created, default=0) if record else 0
         for node in self.nodes.values():
             if node.gone or node.machine.lifecycle.startswith("Terminating"):
                 continue
             living += 1
-            if node.last is None or node.last.decision.row != 22 or node.files.loadable:
+            built = node.files.generation
+            held = node.files.loadable and (built is None or built.identity.generation >= last)
+            if node.last is None or node.last.decision.row != 22 or held:
                 return False
         return bool(living)
 

@@ -13,7 +13,7 @@ from tests.sim.files import NodeDisk
 from zkboot import actions, commands, observe, policy, reconcile, words
 from zkboot import record as records
 from zkboot.actions import Act
-from zkboot.model import Action, Backup, Decision, Holds, Record, Report, Server, Unknown
+from zkboot.model import Action, Backup, Configuration, Decision, Holds, Record, Report, Server, Unknown
 from zkboot.notes import Notes
 from zkboot.observe import Seen
 from zkboot.reconcile import Say, Turn
@@ -24,8 +24,8 @@ from zkboot.world import Listed, Stored, World
 Switch = list[tuple[object, str, Any]]
 ORIGINAL: dict[str, Any] = {
     "amend_record": actions.amend_record,
-    "with_claim": actions.with_claim,
     "claim": actions.claim,
+    "with_me_watching": actions.with_me_watching,
     "withdraw": actions.withdraw,
     "report_joining": actions.report_joining,
     "write_report": actions.write_report,
@@ -82,14 +82,6 @@ def unless_it_joins(a: Act, holds: Holds) -> Report | None:
     return None if joins else ORIGINAL["write_report"](a, holds)
 
 
-def freeing_any(a: Act, record: Record) -> Record:
-    """The dead lose their ids without a quorum too."""
-    taken = actions.ids_in_use(a)
-    kept = {i: c for i, c in record.members.items() if i in taken or not a.words.dead(c.instance_id)}
-    freed: Record = ORIGINAL["with_claim"](a, record._replace(members=kept))
-    return freed
-
-
 def fenced_or_not(w: Words) -> bool:
     """While the record cannot be read, a seed's disk is started as any other."""
     unasked = isinstance(w.seen.record, Unknown) and w.seen.disk.identity is not None
@@ -104,7 +96,6 @@ def gone_if_dead_or_empty(w: Words) -> bool:
 
 
 SEED_OF_ANOTHER_DISK: Switch = [(Words, "seed_gone", property(gone_if_dead_or_empty))]
-IDS_FREED_AT_ONCE: Switch = [(actions, "with_claim", freeing_any)]
 NO_FENCE_ON_DISK: Switch = [(policy, "record_lets", fenced_or_not)]
 JOINED_UNREPORTED: Switch = [(actions, "write_report", unless_it_joins)]
 NO_FENCE = amending_without("fence")
@@ -234,6 +225,22 @@ def promised_by_report(w: Words) -> bool:
     return w.own_report is not None and w.own_report.holds is Holds.EMPTY
 
 
+def ended_by_any_fence(w: Words) -> bool:
+    """A seed's promise counts as over, whichever fence its disk has."""
+    raised = w.is_seed and w.of_generation and w.record is not None and w.record.started
+    return promised_by_report(w) or (w.seen.disk.promised and not (raised and w.own_report is not None))
+
+
+def released_at_once(a: Act) -> tuple[Record, int]:
+    """The copy of a joiner's promise is deleted before the joiner is set up."""
+    record, server_id = ORIGINAL["claim"](a)
+    if a.decision.action in (Action.JOIN, Action.REJOIN):
+        actions.release(a)
+    return record, server_id
+
+
+PROMISE_ENDED_BY_ANY_FENCE: Switch = [(Words, "promised", property(ended_by_any_fence))]
+RELEASED_BEFORE_SET_UP: Switch = [(actions, "claim", released_at_once)]
 NO_PROMISE: Switch = [(Words, "promised", property(never))]
 PROMISE_IN_REPORT_ALONE: Switch = [(Words, "promised", property(promised_by_report))]
 
@@ -297,6 +304,20 @@ def own_epoch(a: Act) -> int:
     return max(data.current_epoch, data.accepted_epoch, data.zxid >> 32) if data else 0
 
 
+def of_the_first(known: Configuration, server_id: int, address: str) -> Configuration:
+    """A joiner's configuration is older than any of its ensemble."""
+    return ORIGINAL["with_me_watching"](known, server_id, address)._replace(version=0)  # type: ignore[no-any-return]
+
+
+def members_living(w: Words) -> Any:
+    """Those that hold an id, or are voters of a disk."""
+    claimed = {c.instance_id for c in w.record.members.values()} if w.record else set()
+    return tuple(sorted({i for i in claimed if not w.dead(i)} | w.voters_living))
+
+
+OLDEST_CONFIGURATION: Switch = [(actions, "with_me_watching", of_the_first)]
+NEWCOMERS_UNKNOWN: Switch = [(Words, "newcomer_at", lambda w, address, there: None)]
+MEMBERS_ALONE: Switch = [(Words, "living", property(members_living))]
 SILENT_IS_DEAD: Switch = [(Words, "dead", dead_unless_seen)]
 DEAD_HOWEVER_YOUNG: Switch = [(Words, "dead", dead_however_young)]
 NO_WITNESS: Switch = [(policy, "remains", remains_unwitnessed)]
