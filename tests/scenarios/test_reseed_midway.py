@@ -72,7 +72,7 @@ def test_a_member_dies_between_the_proposal_and_the_commit(region: Region, joine
 def test_a_voter_dies_while_another_leaves_for_a_spare(region: Region) -> None:
     """The new voters are the leader, the spare and the dead one. The leader has the followers that it needs to lead on, and the
     spare counts as one of them, but acknowledges nothing: nobody is given a session until the leader starts anew."""
-    zk = ensemble_of(region, 4, settings={"zookeeper": {"sync_limit": 20}})
+    zk = ensemble_of(region, 4, settings={"zookeeper": {"sync_limit": 40}})
     leader, (leaving, dying) = zk.leader(), zk.followers()
     with every_write_kept(zk) as ledger:
         leader.freeze_zkboot()  # it would let the spare in first
