@@ -31,11 +31,10 @@ from zkboot.model import (
 )
 from zkboot.notes import Notes
 from zkboot.observe import Seen, observe
-from zkboot.policy import ACCEPTED
 from zkboot.reconcile import Say, Turn, bootstrap, turn
 from zkboot.settings import Settings
 from zkboot.steps import step
-from zkboot.words import ADOPTED, Words, rank
+from zkboot.words import ACCEPTED, ADOPTED, Words, rank
 from zkboot.world import View, World
 from zkboot.zookeeper.zoo_cfg import super_digest
 

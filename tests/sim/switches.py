@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from tests.patching import everywhere
 from tests.sim.files import NodeDisk
 from zkboot import actions, commands, observe, policy, reconcile, words
 from zkboot import record as records
@@ -16,6 +17,7 @@ from zkboot.actions import Act
 from zkboot.model import Action, Backup, Configuration, Decision, Holds, Record, Report, Server, Unknown
 from zkboot.notes import Notes
 from zkboot.observe import Seen
+from zkboot.policy import alone, beginning, leaving, lost
 from zkboot.reconcile import Say, Turn
 from zkboot.settings import Settings
 from zkboot.words import TOO_FEW, Words, absent
@@ -35,9 +37,9 @@ ORIGINAL: dict[str, Any] = {
     "valid": Words.valid,
     "voters": vars(Words)["voters"].func,
     "prepare_start": NodeDisk.prepare_start,
-    "to_zero": policy.to_zero,
-    "record_lets": policy.record_lets,
-    "remains": policy.remains,
+    "to_zero": leaving.to_zero,
+    "record_lets": alone.record_lets,
+    "remains": beginning.remains,
 }
 
 
@@ -96,7 +98,7 @@ def gone_if_dead_or_empty(w: Words) -> bool:
 
 
 SEED_OF_ANOTHER_DISK: Switch = [(Words, "seed_gone", property(gone_if_dead_or_empty))]
-NO_FENCE_ON_DISK: Switch = [(policy, "record_lets", fenced_or_not)]
+NO_FENCE_ON_DISK: Switch = everywhere(policy, "record_lets", fenced_or_not)
 JOINED_UNREPORTED: Switch = [(actions, "write_report", unless_it_joins)]
 NO_FENCE = amending_without("fence")
 NO_RAISE = [*amending_without("raise"), (actions, "claim", claim_held)]
@@ -152,7 +154,7 @@ def at_any_revision(revision: int) -> str:
 
 
 REREAD: Switch = [(actions, "replace_record", replace_what_is_there)]
-FOUND_AT_ANY_REVISION: Switch = [(words, "too_few_at", at_any_revision), (policy, "too_few_at", at_any_revision)]
+FOUND_AT_ANY_REVISION: Switch = [(words, "too_few_at", at_any_revision), *everywhere(policy, "too_few_at", at_any_revision)]
 REPORTS_FIRST: Switch = [(reconcile, "observe", reports_first)]
 
 
@@ -189,7 +191,7 @@ def fresh_even_if_empty(w: Words, instance_id: str) -> bool:
 
 def without_grace(w: Words) -> bool:
     """Row 18 that only awaits the reports."""
-    return bool(policy.silent(w))
+    return bool(lost.silent(w))
 
 
 def any_backup(w: Words) -> bool:
@@ -208,8 +210,8 @@ def one_turn(world: World, settings: Settings, say: Say, record: Record) -> Turn
 
 NOBODY_AWAITED: Switch = [(commands, "follow", one_turn)]
 LEADER_UNPROVED: Switch = [(actions, "EFFECTS", actions.EFFECTS | {Action.REJOIN: actions.join})]
-BACKUP_FIRST: Switch = [(policy, "backup_is_ahead", any_backup)]
-NO_LAST_BACKUP: Switch = [(policy, "to_zero", without_a_last_backup)]
+BACKUP_FIRST: Switch = everywhere(policy, "backup_is_ahead", any_backup)
+NO_LAST_BACKUP: Switch = everywhere(policy, "to_zero", without_a_last_backup)
 NO_GRACE: Switch = [(policy, "ROWS", tuple(r._replace(when=without_grace) if r.number == 18 else r for r in policy.ROWS))]
 REPORTS_OF_ANY_AGE: Switch = [(Words, "valid", at_any_age)]
 REPORTS_BY_WRITING: Switch = [(Words, "valid", by_its_writing)]
@@ -320,7 +322,7 @@ NEWCOMERS_UNKNOWN: Switch = [(Words, "newcomer_at", lambda w, address, there: No
 MEMBERS_ALONE: Switch = [(Words, "living", property(members_living))]
 SILENT_IS_DEAD: Switch = [(Words, "dead", dead_unless_seen)]
 DEAD_HOWEVER_YOUNG: Switch = [(Words, "dead", dead_however_young)]
-NO_WITNESS: Switch = [(policy, "remains", remains_unwitnessed)]
+NO_WITNESS: Switch = everywhere(policy, "remains", remains_unwitnessed)
 UNLISTED_IS_DEAD: Switch = [(Words, "dead", dead_unless_listed)]
 BY_ADDRESS_ALONE: Switch = [(Words, "instance_of", holder_by_address)]
 VOTERS_PRESENT: Switch = [(Words, "voters", property(voters_present))]
@@ -328,9 +330,9 @@ ANY_GENERATION: Switch = [(Words, "of_generation", property(any_generation))]
 NO_MARK: Switch = [(NodeDisk, "mark_over", unmarked)]
 OWN_CONFIGURATION: Switch = [(actions, "configuration_to_take_over", lambda a, own: None)]
 NO_LOOK: Switch = [(actions, "look_again", never)]
-LEADS_ON: Switch = [(policy, "leads_in_vain", never)]
-PENDING_UNTIL_ALL_ARE_DEAD: Switch = [(policy, "majorities_meet", never)]
+LEADS_ON: Switch = everywhere(policy, "leads_in_vain", never)
+PENDING_UNTIL_ALL_ARE_DEAD: Switch = everywhere(policy, "majorities_meet", never)
 PENDING_NOT_KEPT: Switch = [(NodeDisk, "prepare_start", forgets_pending)]
 OWN_EPOCH: Switch = [(actions, "highest_epoch", own_epoch)]
-NOTHING_LEFT_BY_OTHERS: Switch = [(policy, "untaken", lambda w: None)]
+NOTHING_LEFT_BY_OTHERS: Switch = everywhere(policy, "untaken", lambda w: None)
 NEXT_EPOCH: Switch = [*OWN_EPOCH, (actions, "EPOCH_MARGIN", 0)]
