@@ -1,4 +1,4 @@
-"""What a test replaces in zkboot it replaces wherever that is looked up: elsewhere it would change nothing, and nobody would see."""
+"""What a test replaces in zkboot is replaced in each module that looks it up: in any other it would change nothing, unnoticed."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -9,7 +9,10 @@ import uuid
 from contextlib import suppress
 
 from zkboot import record as records
-from zkboot.actions import Act, id_of, next_generation, password, put_report, put_secrets, replace_record, restoring, withdraw
+from zkboot.actions.given import Act, password
+from zkboot.actions.promises import withdraw
+from zkboot.actions.seeding import next_generation, put_secrets, restoring
+from zkboot.actions.writing import id_of, put_report, replace_record
 from zkboot.errors import FAILED, Halted, Stale, UnknownFact, ZkbootError
 from zkboot.model import (
     Action,
