@@ -8,8 +8,8 @@ one looks again. `EFFECTS`, at the end, says what carries out which action.
 
 from collections.abc import Callable
 
-from zkboot.actions.adoption import adopt
 from zkboot.actions.given import Act
+from zkboot.actions.lost_record import adopt
 from zkboot.actions.members import join, leave, let_go, let_in, reconfigure, rejoin
 from zkboot.actions.promises import obey, report_disk, withdraw
 from zkboot.actions.seeding import create, prove, reseed, restore, seed, set_created

@@ -1,4 +1,4 @@
-"""The record, written again from the live ensemble."""
+"""The record, missing while its ensemble serves, is written again."""
 
 from zkboot import record as records
 from zkboot.actions.given import Act
