@@ -96,15 +96,15 @@ def create(options: argparse.Namespace) -> int:
 
 
 def adopt(options: argparse.Namespace) -> int:
-    from zkboot import commands
+    from zkboot import adoptions
 
     settings = _settings(options)
     if options.through:
         _confirm(options, settings, "takes this node's data into zkboot's care and starts its server")
-        return _loop(options, lambda w, s, tell: commands.adopt_live(w, s, tell, options.through), _patience)
+        return _loop(options, lambda w, s, tell: adoptions.adopt_live(w, s, tell, options.through), _patience)
     _confirm(options, settings, "makes the record follow to the group of this node")
     with node_lock(settings.node.state_dir, _patience(settings), _speaker(options), NodeClock()):
-        _speaker(options)(commands.follow_group(world(settings), settings))
+        _speaker(options)(adoptions.follow_group(world(settings), settings))
     return DONE
 
 

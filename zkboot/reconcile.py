@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from zkboot import record as records
 from zkboot import systemd
-from zkboot.actions import Act, act, put_report, says
+from zkboot.actions import act
+from zkboot.actions.given import Act
+from zkboot.actions.writing import put_report, says
 from zkboot.errors import DONE, FAILED, HALTED, WAITING, SettingsError, Stale, ZkbootError
 from zkboot.model import Action, Decision, DiskState, Holds, Mode, Observation, Quorum, State, Unknown
 from zkboot.notes import Notes

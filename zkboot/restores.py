@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from zkboot import commands
 from zkboot import record as records
-from zkboot.actions import own_claim, put_report, restoring
+from zkboot.actions.seeding import restoring
+from zkboot.actions.writing import own_claim, put_report
 from zkboot.backup import catalogue
 from zkboot.backup.catalogue import Catalogue, Entry
 from zkboot.backup.manifest import Manifest

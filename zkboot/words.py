@@ -31,6 +31,7 @@ TOO_FEW = "too few voters"  # how the names of `too_few_at` begin
 ALONE = "one claimant alone"
 SILENT = "own server silent"  # it runs, and does not serve
 ADOPTED = "adopt"  # the record's source when it was written for an ensemble that others built
+ACCEPTED = "accept-data-loss"  # the record's source when a person had an empty tree created in place of what was
 REGISTERED = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
 
 

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from tests.policy.facts import Facts, rank
 from zkboot.model import Action, Decision, DiskState, Holds, State, Unknown
-from zkboot.policy import ACCEPTED
-from zkboot.words import NO_QUORUM, SILENT, TOO_FEW, UNSEEN, too_few_at
+from zkboot.words import ACCEPTED, NO_QUORUM, SILENT, TOO_FEW, UNSEEN, too_few_at
 
 Holding = Callable[[Facts, Decision], bool]
 

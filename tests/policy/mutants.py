@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from tests.patching import everywhere
 from tests.policy.facts import Facts
 from tests.policy.invariants import breaks, by_action
 from tests.policy.proof import INVARIANTS, TOTAL
@@ -28,8 +29,9 @@ from tests.policy.space import (
     piece,
 )
 from zkboot import policy
-from zkboot.model import DiskState, Holds, Observation, Record, Unknown
-from zkboot.policy import ROWS, Row, decide
+from zkboot.model import Action, DiskState, Holds, Observation, Record, Unknown
+from zkboot.policy import ROWS, Row, alone, decide, lost
+from zkboot.policy.shared import say, untaken
 from zkboot.words import ADOPTED, NO_QUORUM, TOO_FEW, Words, absent, majority
 
 STRIDE, MOST, DRAWN = 11, 45, 3_000
@@ -79,8 +81,7 @@ def word(sentence: str, name: str, bent: Callable[..., Any]) -> Mutant:
 
 def helper(sentence: str, name: str, bent: Callable[..., Any]) -> Mutant:
     """A function of `zkboot.policy` replaced."""
-    assert hasattr(policy, name)
-    return Mutant(sentence, patches=((policy, name, bent),))
+    return Mutant(sentence, patches=tuple(everywhere(policy, name, bent)))
 
 
 def row_is(sentence: str, number: int, when: Callable[[Words], bool]) -> Mutant:
@@ -93,7 +94,7 @@ ORIGINAL: dict[str, Any] = {
 }
 
 
-ORIGINAL_UNTAKEN = policy.untaken
+ORIGINAL_UNTAKEN = untaken
 
 
 def listed(w: Words, instance: str) -> str | None:
@@ -266,7 +267,7 @@ def before_zkboot_only_while_serving(w: Words) -> Any:
 
 
 def created_with_one(w: Words, record: Any) -> Any:
-    return policy.say(policy.Action.SET_CREATED, f"1 of {w.target} voters serve: generation {record.generation} is created")
+    return say(Action.SET_CREATED, f"1 of {w.target} voters serve: generation {record.generation} is created")
 
 
 def any_voter_steps_back(w: Words) -> Any:
@@ -374,13 +375,13 @@ HAND_MADE: tuple[Mutant, ...] = (
     helper("dead voters leave whenever they can", "tolerance", lambda serving, voters: -voters),
     helper("a server's age is how long it does not serve", "silence", lambda w: w.seen.server.age),
     helper("nothing is noted", "noted", lambda w: ()),
-    row_is("no grace", 18, lambda w: bool(policy.silent(w))),
+    row_is("no grace", 18, lambda w: bool(lost.silent(w))),
     row_is("no reports awaited", 18, lambda w: w.found_too_few is None or w.found_too_few.seconds <= w.seen.limits.staleness),
-    row_is("no age limit for a backup", 20, policy.backup_is_ahead),
+    row_is("no age limit for a backup", 20, lost.backup_is_ahead),
     row_is(
         "row 9 without a look at the promise",
         9,
-        lambda w: w.seen.quorum is None and policy.named(w) and policy.record_lets(w) and not w.seen.server.running,
+        lambda w: w.seen.quorum is None and alone.named(w) and alone.record_lets(w) and not w.seen.server.running,
     ),
     helper("an unknown quorum is not waited for", "too_soon_to_tell", nothing),
     helper("an unknown quorum is waited for without end", "too_soon_to_tell", lambda w: isinstance(w.seen.quorum, Unknown)),
@@ -393,9 +394,9 @@ HAND_MADE: tuple[Mutant, ...] = (
             w.quorum is None
             and not w.promised
             and w.seen.disk.state is DiskState.DATA
-            and policy.named(w)
-            and policy.record_lets(w)
-            and (not w.seen.server.running or policy.stuck(w))
+            and alone.named(w)
+            and alone.record_lets(w)
+            and (not w.seen.server.running or alone.stuck(w))
         ),
     ),
     row_is("row 13 counts nobody", 13, nothing),

@@ -11,7 +11,8 @@ from tests.lab.region import Region
 from tests.scenarios.restores import CONFIRM, UNASKED, backed_up, given_up, lose_all_disks
 from tests.scenarios.story import LONG, created_once, record
 from tests.scenarios.survivors import ensemble_of, written
-from zkboot import actions, commands
+from zkboot import commands
+from zkboot.actions import seeding, server
 
 STEPS = ("restore", "unpack", "bring back", "build", "fence", "fence on disk", "release", "configure", "start")
 TYPED = ("intend", "name seed", "archive")
@@ -54,8 +55,8 @@ def test_a_typed_restore_is_killed_at_one_step_after_the_other(zk: Group, when: 
 
 def test_no_step_of_a_restore_is_left_out() -> None:
     """As they stand in the code: of the action, of the seed, and of the typed command."""
-    functions = (actions.restore, actions.seed, actions.unpack, actions.fence_on_disk, actions.release, actions.start)
-    functions += (actions.archive, commands.intend, commands.woken, commands.name_seed)
+    functions = (seeding.restore, seeding.seed, seeding.unpack, server.fence_on_disk, server.release, server.start)
+    functions += (server.archive, commands.intend, commands.woken, commands.name_seed)
     named = {name for f in functions for name in re.findall(r'(?:step\(|, )"([a-z ]+)"\)', inspect.getsource(f))}
     # The first is killed in every joining (test_seed); none needs to be woken once a kill has given the members time to look.
     elsewhere = {"report joining", "wake", "give up"}

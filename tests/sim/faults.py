@@ -6,7 +6,7 @@ from functools import partial
 
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation
-from zkboot import commands, documents
+from zkboot import adoptions, commands, documents
 from zkboot.reconcile import silence
 
 NEWER = documents.SCHEMA + 1  # what the older of two versions does not understand
@@ -173,7 +173,7 @@ class Faults:
             return
         if command == "adopt":
             through = self.random.choice(nodes).address
-            typed = partial(commands.adopt_live, node.world, self.sim.settings, silence, through)
+            typed = partial(adoptions.adopt_live, node.world, self.sim.settings, silence, through)
             self.sim.command(node, f"adopt --through {through}", typed)
             return
         backups, source = self.sim.backups.made, ""

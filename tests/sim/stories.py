@@ -8,7 +8,7 @@ from tests.sim.backups import allow
 from tests.sim.engine import Killed
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation, Violation
-from zkboot import commands, reconcile, restores
+from zkboot import adoptions, commands, reconcile, restores
 from zkboot import record as records
 from zkboot.model import Configuration, Server
 from zkboot.reconcile import silence
@@ -146,7 +146,7 @@ def adopt_two_at_once(sim: Simulation) -> None:
     for node in nodes[:2]:
         sim.ensemble.end(node.address, silent=False)
     for node in nodes[:2]:
-        sim.command(node, "adopt", partial(commands.adopt_live, node.world, sim.settings, silence, nodes[2].address))
+        sim.command(node, "adopt", partial(adoptions.adopt_live, node.world, sim.settings, silence, nodes[2].address))
     sim.run(40.0, lambda: all(taken_in(node) for node in nodes[:2]))
     all_taken_in(sim, nodes)
 
@@ -163,7 +163,7 @@ def adopt_without_the_first(sim: Simulation) -> None:
 
     sim.script = script
     sim.ensemble.end(first.address, silent=False)
-    sim.command(first, "adopt", partial(commands.adopt_live, first.world, sim.settings, silence, rest[0].address))
+    sim.command(first, "adopt", partial(adoptions.adopt_live, first.world, sim.settings, silence, rest[0].address))
     sim.run(20.0, lambda: first.gone and all(node.said.startswith("halted: ") for node in rest))
     assert all("`zkboot adopt --through" in node.said for node in rest)
     all_taken_in(sim, rest)
@@ -220,7 +220,7 @@ def set_up(sim: Simulation, nodes: list[Node]) -> None:
 def take_in(sim: Simulation, node: Node, nodes: list[Node]) -> None:
     """A person stops its server, looks away, and types the command, again where that was cut short; the others are seen to."""
     through = next(n for n in nodes if n is not node)
-    typed = partial(commands.adopt_live, node.world, sim.settings, silence, through.address)
+    typed = partial(adoptions.adopt_live, node.world, sim.settings, silence, through.address)
     sim.ensemble.end(node.address, silent=False)
     for _ in range(6):
         for other in nodes:

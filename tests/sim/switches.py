@@ -9,35 +9,36 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from tests.patching import everywhere
 from tests.sim.files import NodeDisk
 from zkboot import actions, commands, observe, policy, reconcile, words
 from zkboot import record as records
-from zkboot.actions import Act
+from zkboot.actions import configurations, members, server, writing
+from zkboot.actions.given import Act
 from zkboot.model import Action, Backup, Configuration, Decision, Holds, Record, Report, Server, Unknown
 from zkboot.notes import Notes
 from zkboot.observe import Seen
+from zkboot.policy import alone, beginning, leaving, lost
 from zkboot.reconcile import Say, Turn
 from zkboot.settings import Settings
+from zkboot.steps import step
 from zkboot.words import TOO_FEW, Words, absent
 from zkboot.world import Listed, Stored, World
 
 Switch = list[tuple[object, str, Any]]
 ORIGINAL: dict[str, Any] = {
-    "amend_record": actions.amend_record,
-    "claim": actions.claim,
-    "with_me_watching": actions.with_me_watching,
-    "withdraw": actions.withdraw,
-    "report_joining": actions.report_joining,
-    "write_report": actions.write_report,
-    "replace_record": actions.replace_record,
+    "amend_record": writing.amend_record,
+    "claim": writing.claim,
+    "with_me_watching": configurations.with_me_watching,
+    "write_report": writing.write_report,
     "observe": observe.observe,
     "dead": Words.dead,
     "valid": Words.valid,
     "voters": vars(Words)["voters"].func,
     "prepare_start": NodeDisk.prepare_start,
-    "to_zero": policy.to_zero,
-    "record_lets": policy.record_lets,
-    "remains": policy.remains,
+    "to_zero": leaving.to_zero,
+    "record_lets": alone.record_lets,
+    "remains": beginning.remains,
 }
 
 
@@ -58,21 +59,21 @@ def amending_without(*names: str) -> Switch:
     def amend(a: Act, change: Callable[[Record], Record], name: str) -> Record:
         return a.record if name in names else ORIGINAL["amend_record"](a, change, name)
 
-    return [(actions, "amend_record", amend)]
+    return everywhere(actions, "amend_record", amend)
 
 
 def claim_held(a: Act) -> tuple[Record, int]:
     """Whoever holds an id claims nothing, promise or not."""
-    held = actions.id_of(a.me.instance_id, a.record)
+    held = writing.id_of(a.me.instance_id, a.record)
     return (a.record, held) if held is not None else ORIGINAL["claim"](a)
 
 
 def joining_after(a: Act) -> str | None:
     """The record is raised first, `joining` reported then."""
-    actions.amend_record(a, lambda record: record, "raise")
-    actions.report_joining(a)
+    writing.amend_record(a, lambda record: record, "raise")
+    writing.report_joining(a)
     if a.words.of_generation:
-        actions.release(a)
+        server.release(a)
     return None
 
 
@@ -96,10 +97,10 @@ def gone_if_dead_or_empty(w: Words) -> bool:
 
 
 SEED_OF_ANOTHER_DISK: Switch = [(Words, "seed_gone", property(gone_if_dead_or_empty))]
-NO_FENCE_ON_DISK: Switch = [(policy, "record_lets", fenced_or_not)]
-JOINED_UNREPORTED: Switch = [(actions, "write_report", unless_it_joins)]
+NO_FENCE_ON_DISK: Switch = everywhere(policy, "record_lets", fenced_or_not)
+JOINED_UNREPORTED: Switch = everywhere(actions, "write_report", unless_it_joins)
 NO_FENCE = amending_without("fence")
-NO_RAISE = [*amending_without("raise"), (actions, "claim", claim_held)]
+NO_RAISE = [*amending_without("raise"), *everywhere(actions, "claim", claim_held)]
 JOINING_AFTER: Switch = [(actions, "EFFECTS", actions.EFFECTS | {Action.WITHDRAW: joining_after})]
 
 
@@ -108,7 +109,7 @@ JOINING_AFTER: Switch = [(actions, "EFFECTS", actions.EFFECTS | {Action.WITHDRAW
 
 def replace_what_is_there(a: Act, new: Record, name: str) -> None:
     """Compare-and-set on the revision that is there by now."""
-    with actions.step(name):
+    with step(name):
         found = records.read(a.world.store, a.settings.cluster)
         assert found is not None
         records.replace(a.world.store, a.settings.cluster, new._replace(revision=found[0].revision), found[1])
@@ -151,8 +152,8 @@ def at_any_revision(revision: int) -> str:
     return TOO_FEW
 
 
-REREAD: Switch = [(actions, "replace_record", replace_what_is_there)]
-FOUND_AT_ANY_REVISION: Switch = [(words, "too_few_at", at_any_revision), (policy, "too_few_at", at_any_revision)]
+REREAD: Switch = everywhere(actions, "replace_record", replace_what_is_there)
+FOUND_AT_ANY_REVISION: Switch = [(words, "too_few_at", at_any_revision), *everywhere(policy, "too_few_at", at_any_revision)]
 REPORTS_FIRST: Switch = [(reconcile, "observe", reports_first)]
 
 
@@ -189,7 +190,7 @@ def fresh_even_if_empty(w: Words, instance_id: str) -> bool:
 
 def without_grace(w: Words) -> bool:
     """Row 18 that only awaits the reports."""
-    return bool(policy.silent(w))
+    return bool(lost.silent(w))
 
 
 def any_backup(w: Words) -> bool:
@@ -207,9 +208,9 @@ def one_turn(world: World, settings: Settings, say: Say, record: Record) -> Turn
 
 
 NOBODY_AWAITED: Switch = [(commands, "follow", one_turn)]
-LEADER_UNPROVED: Switch = [(actions, "EFFECTS", actions.EFFECTS | {Action.REJOIN: actions.join})]
-BACKUP_FIRST: Switch = [(policy, "backup_is_ahead", any_backup)]
-NO_LAST_BACKUP: Switch = [(policy, "to_zero", without_a_last_backup)]
+LEADER_UNPROVED: Switch = [(actions, "EFFECTS", actions.EFFECTS | {Action.REJOIN: members.join})]
+BACKUP_FIRST: Switch = everywhere(policy, "backup_is_ahead", any_backup)
+NO_LAST_BACKUP: Switch = everywhere(policy, "to_zero", without_a_last_backup)
 NO_GRACE: Switch = [(policy, "ROWS", tuple(r._replace(when=without_grace) if r.number == 18 else r for r in policy.ROWS))]
 REPORTS_OF_ANY_AGE: Switch = [(Words, "valid", at_any_age)]
 REPORTS_BY_WRITING: Switch = [(Words, "valid", by_its_writing)]
@@ -235,12 +236,12 @@ def released_at_once(a: Act) -> tuple[Record, int]:
     """The copy of a joiner's promise is deleted before the joiner is set up."""
     record, server_id = ORIGINAL["claim"](a)
     if a.decision.action in (Action.JOIN, Action.REJOIN):
-        actions.release(a)
+        server.release(a)
     return record, server_id
 
 
 PROMISE_ENDED_BY_ANY_FENCE: Switch = [(Words, "promised", property(ended_by_any_fence))]
-RELEASED_BEFORE_SET_UP: Switch = [(actions, "claim", released_at_once)]
+RELEASED_BEFORE_SET_UP: Switch = everywhere(actions, "claim", released_at_once)
 NO_PROMISE: Switch = [(Words, "promised", property(never))]
 PROMISE_IN_REPORT_ALONE: Switch = [(Words, "promised", property(promised_by_report))]
 
@@ -315,22 +316,22 @@ def members_living(w: Words) -> Any:
     return tuple(sorted({i for i in claimed if not w.dead(i)} | w.voters_living))
 
 
-OLDEST_CONFIGURATION: Switch = [(actions, "with_me_watching", of_the_first)]
+OLDEST_CONFIGURATION: Switch = everywhere(actions, "with_me_watching", of_the_first)
 NEWCOMERS_UNKNOWN: Switch = [(Words, "newcomer_at", lambda w, address, there: None)]
 MEMBERS_ALONE: Switch = [(Words, "living", property(members_living))]
 SILENT_IS_DEAD: Switch = [(Words, "dead", dead_unless_seen)]
 DEAD_HOWEVER_YOUNG: Switch = [(Words, "dead", dead_however_young)]
-NO_WITNESS: Switch = [(policy, "remains", remains_unwitnessed)]
+NO_WITNESS: Switch = everywhere(policy, "remains", remains_unwitnessed)
 UNLISTED_IS_DEAD: Switch = [(Words, "dead", dead_unless_listed)]
 BY_ADDRESS_ALONE: Switch = [(Words, "instance_of", holder_by_address)]
 VOTERS_PRESENT: Switch = [(Words, "voters", property(voters_present))]
 ANY_GENERATION: Switch = [(Words, "of_generation", property(any_generation))]
 NO_MARK: Switch = [(NodeDisk, "mark_over", unmarked)]
-OWN_CONFIGURATION: Switch = [(actions, "configuration_to_take_over", lambda a, own: None)]
-NO_LOOK: Switch = [(actions, "look_again", never)]
-LEADS_ON: Switch = [(policy, "leads_in_vain", never)]
-PENDING_UNTIL_ALL_ARE_DEAD: Switch = [(policy, "majorities_meet", never)]
+OWN_CONFIGURATION: Switch = everywhere(actions, "configuration_to_take_over", lambda a, own: None)
+NO_LOOK: Switch = everywhere(actions, "look_again", never)
+LEADS_ON: Switch = everywhere(policy, "leads_in_vain", never)
+PENDING_UNTIL_ALL_ARE_DEAD: Switch = everywhere(policy, "majorities_meet", never)
 PENDING_NOT_KEPT: Switch = [(NodeDisk, "prepare_start", forgets_pending)]
-OWN_EPOCH: Switch = [(actions, "highest_epoch", own_epoch)]
-NOTHING_LEFT_BY_OTHERS: Switch = [(policy, "untaken", lambda w: None)]
-NEXT_EPOCH: Switch = [*OWN_EPOCH, (actions, "EPOCH_MARGIN", 0)]
+OWN_EPOCH: Switch = everywhere(actions, "highest_epoch", own_epoch)
+NOTHING_LEFT_BY_OTHERS: Switch = everywhere(policy, "untaken", lambda w: None)
+NEXT_EPOCH: Switch = [*OWN_EPOCH, *everywhere(actions, "EPOCH_MARGIN", 0)]
