@@ -168,17 +168,17 @@ class Words:
     # --- instances
 
     def dead(self, instance_id: str) -> bool:
-        """EC2 says terminated; or an answer that lists this node did not know it, twice, long enough after its claim."""
+        """EC2 says terminated; or an answer that lists this node did not know it, twice, long enough after its claim or, where it
+        has none, its report."""
         if self.group is None or instance_id == self.seen.me.instance_id:
             return False
         instance = self.group.instances.get(instance_id)
         if instance is not None:
             return instance.state == "terminated"
         held = self.seen.held.get(absent(instance_id))
-        claimed = (
-            [claim.claimed for claim in self.record.members.values() if claim.instance_id == instance_id] if self.record else []
-        )
-        old_enough = all(self.group.date - at > self.seen.limits.consistency for at in claimed)
+        members, report = self.record.members.values() if self.record else (), self.reports.get(instance_id)
+        known = [claim.claimed for claim in members if claim.instance_id == instance_id] or ([report.read] if report else [])
+        old_enough = all(self.group.date - at > self.seen.limits.consistency for at in known)
         return self.group.lists_me and old_enough and held is not None and held.seconds > self.seen.limits.staleness
 
     def instance_of(self, server: Server) -> str | None:

@@ -166,8 +166,9 @@ class Facts:
         if known is not None:
             return known.state == "terminated"
         missing = self.seen.held.get(absent(instance))
-        claims = [c for c in self.record.members.values() if c.instance_id == instance] if self.record else []
-        late = all(self.group.date > c.claimed + self.seen.limits.consistency for c in claims)
+        claims = [c.claimed for c in self.record.members.values() if c.instance_id == instance] if self.record else []
+        told = [self.reports[instance].read] if instance in self.reports else []
+        late = all(self.group.date > at + self.seen.limits.consistency for at in claims or told)
         return self.group.lists_me and late and missing is not None and missing.seconds > self.seen.limits.staleness
 
     def going(self, instance: str | None) -> bool:

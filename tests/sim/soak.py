@@ -1,7 +1,7 @@
 """`python -m tests.sim.soak`: very many random schedules on all cores, resumable, with a progress bar and the rate.
 
 What was played is kept beside the other tools' caches and goes on where it ended, as long as neither zkboot nor the
-simulation has changed since; a change begins anew.
+simulated world has changed since; a change begins anew.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import gc
 import hashlib
 import json
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -89,11 +90,12 @@ def end_with(parent: int) -> None:
 
 
 def digest() -> str:
-    """Of all that decides how a schedule ends."""
+    """Of all that decides how a schedule ends: zkboot, and what is imported here of the simulation."""
+    modules = (module for name, module in sys.modules.items() if name.startswith("tests.sim."))
+    played = {Path(module.__file__) for module in modules if module.__file__} | {Path(__file__)}
     found = hashlib.sha256()
-    for folder in (ROOT / "zkboot", Path(__file__).parent):
-        for path in sorted(folder.rglob("*.py")):
-            found.update(path.read_bytes())
+    for path in sorted({*(ROOT / "zkboot").rglob("*.py"), *played}):
+        found.update(path.read_bytes())
     return found.hexdigest()
 
 
