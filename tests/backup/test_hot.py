@@ -1,6 +1,8 @@
 """A hot backup of real servers, and what is read back of it."""
 
 import contextlib
+import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -429,8 +431,12 @@ def test_the_time_that_it_took_begins_with_its_name(
     assert place.newest().seconds >= 1000
 
 
-def test_without_a_quorum_a_person_still_gets_one(place: Place, ensemble: list[Machine]) -> None:
+def test_without_a_quorum_a_person_still_gets_one(place: Place, ensemble: list[Machine], aws: Node, tmp_path: Path) -> None:
+    """Unless the newest holds more of the same generation: what is behind would stand before it. Of a group that goes to zero two
+    may each be the last, in their own eyes."""
     leader, follower = ensemble
+    write(leader)
+    shutil.copytree(follower.data, tmp_path / "data")
     write(leader)
     leader.kill()
     follower.wait_for(Mode.NONE)
@@ -438,4 +444,11 @@ def test_without_a_quorum_a_person_still_gets_one(place: Place, ensemble: list[M
         place.scheduled()
     place.typed()
     assert place.said[0] == "no quorum is seen to serve: this copies what this node holds, which others may be ahead of"
+    name = place.newest().name
     assert not place.newest().had_quorum and place.said[-1].startswith("verified ")
+    behind = Place(aws, follower)
+    older = follower.settings.node._replace(data_dir=str(tmp_path / "data"), data_log_dir="")
+    behind.settings = behind.settings._replace(node=older)
+    behind.typed()
+    assert re.fullmatch(rf"backup {name} holds more, 0x\w+, than this node, 0x\w+: none is made of that", behind.said[-1])
+    assert [entry.name for entry in place.listed().entries] == [name]

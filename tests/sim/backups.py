@@ -44,6 +44,15 @@ class Backups:
         self.made.append(Copied(about, node.sim.now, list(files.log)))
         node.tell(f"{about.name} is made, up to {about.zxid:#x}")
 
+    def newest_whole(self) -> Copied | None:
+        return next((copied for copied in reversed(self.made) if copied.about.name not in self.damaged), None)
+
+    def like(self, source: str) -> set[int]:
+        """The writes in that backup, and in each whole one of the same generation: whoever takes it has them to choose from."""
+        chosen = self.named(source)
+        whole = (c for c in self.made if c.about.name not in self.damaged and c.about.identity == chosen.about.identity)
+        return chosen.writes.union(*(copied.writes for copied in whole))
+
     def named(self, source: str) -> Copied:
         return next(copied for copied in self.made if source.endswith(copied.about.name))
 
@@ -92,7 +101,11 @@ class NodeBackups:
 
     def last(self, tell: Callable[[str], None]) -> None:
         self._asked("back up")
-        self._all.make(self._node)
+        files, newest = self._node.files, self._all.newest_whole()
+        assert files.generation is not None
+        ours = newest is not None and newest.about.identity == files.generation.identity
+        if newest is None or not ours or (newest.about.epoch, newest.about.zxid) <= (files.current_epoch, files.zxid):
+            self._all.make(self._node)
 
     def backup(self, source: str) -> Backup:
         self._asked("read manifest")

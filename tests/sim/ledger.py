@@ -109,7 +109,7 @@ class Ledger:
         for node in self._sim.living():
             held |= set() if node.files.promised else node.files.writes()
         if new.state is State.RESTORING:
-            held |= self._sim.backups.named(new.source).writes
+            held |= self._sim.backups.like(new.source)
         self.excused |= {w for w in self.acknowledged if w not in held}
         if new.state is State.CREATING:
             self.excused |= {w.number for w in self.acknowledged.values() if not w.created}

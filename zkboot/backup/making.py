@@ -39,7 +39,7 @@ class Begun(NamedTuple):
 
 
 def make(world: World, store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
-    """One backup under the lease, read back; None where nothing was written since the newest: that is marked as current.
+    """One backup under the lease, read back; None where the newest one holds all that is here.
 
     Raises Stale when the lease was lost, Damaged, UnknownFact. A copy that failed leaves nothing.
     """
@@ -63,7 +63,7 @@ def hot(store: Store, settings: Settings, node: Node, held: lease.Lease, tell: T
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with survey(source(settings), node.wanted) as found:
-                if still_current(store, settings, node, begun.listed, found, tell):
+                if needless(store, settings, node, begun.listed, found, tell):
                     return None
                 return copy(store, settings, node, found, begun, held, tell)
         except Damaged as damage:
@@ -76,7 +76,7 @@ def hot(store: Store, settings: Settings, node: Node, held: lease.Lease, tell: T
 def stopped(world: World, store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
     begun = begin(store, settings)
     with survey(source(settings), node.wanted) as found:
-        if still_current(store, settings, node, begun.listed, found, tell):
+        if needless(store, settings, node, begun.listed, found, tell):
             return None
     with (
         cold.stopped(world, settings, lambda: look(world, settings), tell) as node,
@@ -100,24 +100,28 @@ def new_name(listed: Catalogue) -> str:
     return manifests.name_of(max(listed.date, listed.latest.began + 1 if listed.latest else 0.0))
 
 
-def still_current(store: Store, settings: Settings, node: Node, listed: Catalogue, found: Survey, tell: Tell) -> bool:
-    """Whether the newest backup holds all that is here, is whole, and has now been marked so."""
+def needless(store: Store, settings: Settings, node: Node, listed: Catalogue, found: Survey, tell: Tell) -> bool:
+    """Whether the newest backup is whole and holds all that is here: it has been marked as current then. Without a quorum it may
+    hold more than this node, whose copy would stand before it as the newest."""
     if listed.newest is None:
         return False
     try:
         newest = load(store, settings, listed.newest.name, node.me.instance_id)
-        same = (newest.cluster_id, newest.generation) == node.identity and found.sequence.unchanged_since(newest.last)
-        if same and listed.newest.verified is None:
+        ours = (newest.cluster_id, newest.generation) == node.identity
+        same = ours and found.sequence.unchanged_since(newest.last)
+        ahead = ours and node.quorum is None and (newest.epoch, newest.last) > (epoch(settings, found.last), found.last)
+        if (same or ahead) and listed.newest.verified is None:
             verify(store, settings, newest, node.me.instance_id, tell)
     except Damaged as damage:
         tell(f"the newest backup is damaged, another is made: {damage}")
         return False
-    if not same:
-        return False
-    with step("mark current"):
-        mark(store, settings, newest.name, CURRENT, by=node.me.instance_id)
-    tell(f"nothing was written since backup {newest.name}: it is still current")
-    return True
+    if same:
+        with step("mark current"):
+            mark(store, settings, newest.name, CURRENT, by=node.me.instance_id)
+        tell(f"nothing was written since backup {newest.name}: it is still current")
+    elif ahead:
+        tell(f"backup {newest.name} holds more, 0x{newest.last:x}, than this node, 0x{found.last:x}: none is made of that")
+    return same or ahead
 
 
 def copy(store: Store, settings: Settings, node: Node, found: Survey, begun: Begun, held: lease.Lease, tell: Tell) -> Manifest:
