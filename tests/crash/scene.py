@@ -49,12 +49,14 @@ class Scene:
         self.ledger = ledger
         self.orders = orders
         self._done = done
+        self._armed: tuple[Machine, ...] = ()
         self._returned: set[tuple[str, str]] = set()  # (instance id, order): after which the power has returned
 
     # Orders
 
     def arm(self, *machines: Machine) -> None:
         """The first of these that comes to an order's step meets it; a turn that began before, and knows nothing, ends first."""
+        self._armed = machines
         for machine in machines:
             machine.stop_at_step(*map(str, self.orders), shared=self._done)
         before = {turn for machine in machines for turn in turns(machine)}
@@ -77,13 +79,16 @@ class Scene:
 
     @property
     def missed(self) -> list[Order]:
+        """Whoever has let go may be ended by the group before it is stopped there."""
         met = self._done.read_text().splitlines() if self._done.exists() else []
-        return [order for order in self.orders if str(order) not in met]
+        ended = self._armed and not any(machine.on for machine in self._armed)
+        gone = [order for order in self.orders if ended and (order.when, order.step) == ("after", "let go")]
+        return [order for order in self.orders if str(order) not in met and order not in gone]
 
     @property
     def met_at(self) -> float:
         """When the last of the orders was carried out (Unix time)."""
-        return self._done.stat().st_mtime
+        return self._done.stat().st_mtime if self._done.exists() else time.time()
 
     # Waiting
 
