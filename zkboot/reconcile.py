@@ -236,9 +236,9 @@ def refreshed(seen: Observation, words: Words, due: bool) -> Holds | None:
     if report.holds is Holds.DATA:
         return truth if due or truth is not Holds.DATA else None
     if report.holds is Holds.EMPTY and seen.disk.state is DiskState.EMPTY:
-        # Killed right after its data was archived: that promise still names the disk, and nobody the archive.
+        # Killed right after its data was archived: that promise still names the disk, and nobody the archive. Or it is gone.
         told = {archive.name for archive in report.archives}
-        return Holds.EMPTY if {archive.name for archive in seen.disk.archives} - told else None
+        return Holds.EMPTY if report.data is not None or {archive.name for archive in seen.disk.archives} - told else None
     return None
 
 

@@ -365,14 +365,14 @@ class Words:
         return {h for h in holders if h is not None and not self.dead(h)}
 
     def valid(self, instance_id: str) -> bool:
-        """That member's word counts now: an `empty` always; `data` when the disk was read after too few were found, both at
-        the record's revision."""
+        """That member's word counts now: an `empty`, unless it is about to be taken back; `data` when the disk was read after too
+        few were found, both at the record's revision."""
         assert self.record is not None
         report = self.reports.get(instance_id)
         if report is None:
             return False
         if report.holds is Holds.EMPTY:
-            return True
+            return not self.stands_in_vain(report)
         since = self.found_too_few
         return (
             report.holds is Holds.DATA
@@ -380,6 +380,12 @@ class Words:
             and report.read > since.since
             and report.revision == self.record.revision
         )
+
+    def stands_in_vain(self, report: Report) -> bool:
+        """It holds data that counts, and stood still for a generation that came to nothing: it says what it has when it wakes."""
+        assert self.record is not None
+        over = self.record.state is not State.CREATED and self.seed_gone
+        return over and report.holds is Holds.EMPTY and report.data is not None and self.counts(report.identity)
 
     @cached_property
     def holdings(self) -> tuple[tuple[tuple[int, int], str, Archive | None], ...]:

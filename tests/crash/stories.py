@@ -37,7 +37,7 @@ OF_THE_ENSEMBLE: dict[str, Story] = {
     "prune": Story(departures.a_spare_dies_and_is_not_replaced, ("reconfigure",)),
     "leave": Story(departures.the_group_takes_one, ("reconfigure", "stop", "let go")),
     "leave later": Story(departures.the_group_takes_one_that_cannot_go_yet, ("heartbeat",)),
-    "rejoin": Story(damage.a_disk_is_damaged, ("prove the leader", "archive", *JOINING[:6])),
+    "rejoin": Story(damage.a_disk_is_damaged, ("prove the leader", "archive", "report joining", *STARTING, "set up")),
     "empty": Story(damage.a_joiners_disk_is_damaged_while_nobody_serves, ("report unknown", "archive damaged")),
     "promise": Story(damage.an_empty_promise_is_taken_back, ("register", "report joining", "raise", "report data")),
     "hang": Story(damage.a_server_hangs, ("stop", "configure", "start")),

@@ -297,12 +297,17 @@ class Facts:
         return sorted(i for i in named if not self.dead(i))
 
     def has_spoken(self, instance: str) -> bool:
-        """`empty`, or `data` written after too few were found, at the record's revision."""
+        """`empty`, but not of a member with data whose new generation came to nothing; or `data` written after too few were
+        found, at the record's revision."""
         report, found = self.reports.get(instance), self.found_too_few
         if report is None or self.record is None:
             return False
         fresh = found is not None and report.read > found.since and report.revision == self.record.revision
-        return report.holds is Holds.EMPTY or (report.holds is Holds.DATA and fresh)
+        waits_for_nobody = self.record.state is not State.CREATED and self.seed_gone
+        with_data = report.data is not None and self.matters(report.identity)
+        if report.holds is Holds.EMPTY:
+            return not (waits_for_nobody and with_data)
+        return report.holds is Holds.DATA and fresh
 
     @cached_property
     def last_created(self) -> int:

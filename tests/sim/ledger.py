@@ -37,6 +37,7 @@ class Ledger:
         self.records: list[Record] = []
         self.seen_zxid = 0  # the highest that a client was answered with
         self._number = 0
+        self._restoring = 0  # the generation that a person has a backup restored in
 
     def broken(self, text: str) -> None:
         if text not in self.found:
@@ -94,6 +95,8 @@ class Ledger:
             self.broken(f"one instance holds two ids: {holders}")
         if new.generation > old.generation:
             self._replaced(old, new)
+        elif new.generation == self._restoring and new.started and not old.started:
+            self._restored(new)
 
     def _replaced(self, old: Record, new: Record) -> None:
         """A generation is only replaced when too few of its voters remain; what nobody living holds is excused. Who has promised
@@ -106,8 +109,9 @@ class Ledger:
             if voters and remaining >= majority(voters):
                 self.broken(f"generation {old.generation} was replaced while {remaining} of its {voters} voters remain")
         held: set[int] = set()
+        vain = old.state is State.RESTORING and not old.started  # whoever stood still for that takes its promise back
         for node in self._sim.living():
-            held |= set() if node.files.promised else node.files.writes()
+            held |= set() if node.files.promised and not vain else node.files.writes()
         if new.state is State.RESTORING:
             held |= self._sim.backups.like(new.source)
         self.excused |= {w for w in self.acknowledged if w not in held}
@@ -115,11 +119,17 @@ class Ledger:
             self.excused |= {w.number for w in self.acknowledged.values() if not w.created}
 
     def _commanded(self, new: Record) -> None:
-        """A person accepted the loss of what the node that goes on, or the backup, does not hold."""
-        seed = self._sim.nodes[new.seed]
-        kept = set() if new.state is State.CREATING else seed.files.writes()
+        """A person accepted the loss of what the node that goes on does not hold; for a backup, see `_restored`."""
         if new.state is State.RESTORING:
-            kept = self._sim.backups.named(new.source).writes
+            self._restoring = new.generation
+        else:
+            kept = set() if new.state is State.CREATING else self._sim.nodes[new.seed].files.writes()
+            self.excused |= {w for w in self.acknowledged if w not in kept}
+
+    def _restored(self, new: Record) -> None:
+        """That of what the backup does not hold is accepted once its seed is behind its fence: where the backup turns out to be
+        damaged before that, the members go on with what they had."""
+        kept = self._sim.backups.named(new.source).writes
         self.excused |= {w for w in self.acknowledged if w not in kept}
 
     def remaining(self, identity: Identity) -> tuple[int, int]:

@@ -338,6 +338,26 @@ def person_reseeds(d: Director) -> None:
     d.run(20)
 
 
+def restored_in_vain(d: Director) -> None:
+    """A person restores a backup that turns out to be damaged. The two others stop later than J, and much is written meanwhile;
+    they stand still while J, whose seed came to nothing, says what it has."""
+    j, b, c = d.grow(3)
+    d.back_up()
+    name = d.sim.backups.made[-1].about.name
+    d.sim.backups.damaged.add(name)
+    slow = [d.hold(node, "disk read") for node in (b, c)]
+    d.sim.command(j, "restore", lambda: commands.replace(j.world, d.sim.settings, silence, "restore", True, name))
+    d.wait(lambda: j.process() is None and d.serves(b, c), "the two others go on without J")
+    d.run(5)
+    d.release(*slow)
+    d.wait(lambda: d.reports(b, Holds.EMPTY) and d.reports(c, Holds.EMPTY), "both have stopped")
+    slow = [d.hold(node, "disk read") for node in (b, c)]
+    d.wait(lambda: d.record().generation == 2 and not d.record().source, "the backup is given up")
+    d.run(30)
+    d.release(*slow)
+    d.run(10)
+
+
 def joiner_dies_in_commit(d: Director) -> None:
     """One of three is off. The leader alone has the proposal of a fourth when that one, which asked for it, is terminated; then
     the other voter's volume is wiped, and the one that was off comes back."""

@@ -318,6 +318,7 @@ def members_living(w: Words) -> Any:
 
 OLDEST_CONFIGURATION: Switch = everywhere(actions, "with_me_watching", of_the_first)
 NEWCOMERS_UNKNOWN: Switch = [(Words, "newcomer_at", lambda w, address, there: None)]
+EMPTY_IN_VAIN: Switch = [(Words, "stands_in_vain", never)]
 MEMBERS_ALONE: Switch = [(Words, "living", property(members_living))]
 SILENT_IS_DEAD: Switch = [(Words, "dead", dead_unless_seen)]
 DEAD_HOWEVER_YOUNG: Switch = [(Words, "dead", dead_however_young)]
