@@ -128,7 +128,7 @@ def read_reports(
 ) -> dict[str, Report] | Unknown:
     """With a quorum only the own report matters, unless it has members whose instance others alone can tell; without one all, in
     two passes that agree."""
-    if isinstance(quorum, Quorum) and strangers:
+    if strangers:
         return learn(lambda: records.read_reports(world.store, settings.cluster))
     if isinstance(quorum, Quorum):
         own = learn(lambda: records.read_report(world.store, settings.cluster, me.instance_id))

@@ -346,6 +346,12 @@ class Words:
         return self.dead(self.record.seed) or promised or other_disk or self.given_up
 
     @cached_property
+    def orphaned(self) -> bool:
+        """The generation is not created, and its seed is gone."""
+        assert self.record is not None
+        return self.record.state is not State.CREATED and self.seed_gone
+
+    @cached_property
     def given_up(self) -> bool:
         """The backup of this generation's seed turned out to be damaged, before anything was built of it."""
         return self.record is not None and self.record.state is State.RESTORING and not self.record.source
@@ -382,10 +388,12 @@ class Words:
         )
 
     def stands_in_vain(self, report: Report) -> bool:
-        """It holds data that counts, and stood still for a generation that came to nothing: it says what it has when it wakes."""
-        assert self.record is not None
-        over = self.record.state is not State.CREATED and self.seed_gone
-        return over and report.holds is Holds.EMPTY and report.data is not None and self.counts(report.identity)
+        """It stood still for a generation that came to nothing: it says what it has when it wakes."""
+        return self.orphaned and self.stands_still(report)
+
+    def stands_still(self, report: Report) -> bool:
+        """A person's command stopped it, and it holds data that counts."""
+        return report.holds is Holds.EMPTY and report.data is not None and self.counts(report.identity)
 
     @cached_property
     def holdings(self) -> tuple[tuple[tuple[int, int], str, Archive | None], ...]:

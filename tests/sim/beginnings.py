@@ -2,7 +2,7 @@
 
 import math
 
-from tests.sim.director import Director
+from tests.sim.director import Director, Hold
 from tests.sim.node import Node
 from tests.sim.stories import built_by_others, take_in
 from zkboot import record as records
@@ -59,22 +59,27 @@ def started_without_its_fence(d: Director) -> None:
     d.run(20)
 
 
-def old_volume_of_a_creation(d: Director) -> None:
-    """The seed serves alone, not yet `created`, and loses its volume; it creates anew, and is switched off before it has
-    built anything. The two others are its joiners by then, and it comes back with the volume that it had lost."""
+def alone(d: Director) -> tuple[Node, Hold, Hold]:
+    """Three machines: the seed serves alone, not yet `created`, while the two others stand still."""
     d.sim.fleet.desired = 3
     d.wait(lambda: len(d.sim.nodes) == 3, "three machines")
     d.wait(lambda: d.sim.ledger.record, "a record")
     seed = d.sim.nodes[d.record().seed]
-    others = [n for n in d.sim.nodes.values() if n is not seed]
-    still = [d.hold(node, "disk read") for node in others]
+    one, other = (d.hold(n, "disk read") for n in d.sim.nodes.values() if n is not seed)
     d.wait(lambda: d.serves(seed), "the seed serves alone")
+    return seed, one, other
+
+
+def old_volume_of_a_creation(d: Director) -> None:
+    """The seed serves alone, not yet `created`, and loses its volume; it creates anew, and is switched off before it has
+    built anything. The two others are its joiners by then, and it comes back with the volume that it had lost."""
+    seed, one, other = alone(d)
     d.take_volumes(seed)
     d.wait(lambda: d.record().generation == 2, "the creation begins anew")
     assert not d.record().started
     d.sim.power_off(seed)
-    d.release(*still)
-    d.wait(lambda: all(d.reports(node, Holds.JOINING) for node in others), "the two are its joiners")
+    d.release(one, other)
+    d.wait(lambda: all(d.reports(still.node, Holds.JOINING) for still in (one, other)), "the two are its joiners")
     d.give_back_volumes(seed)
     d.run(10)
 
@@ -83,18 +88,12 @@ def promised_after_its_fence(d: Director) -> None:
     """The seed J serves alone, not yet `created`, loses its volume and reports that; another stands right before it creates anew.
     J comes back with its volume, reports `joining`, and is switched off right before the raise. It boots again; then it is cut
     off from all, and the other goes on."""
-    d.sim.fleet.desired = 3
-    d.wait(lambda: len(d.sim.nodes) == 3, "three machines")
-    d.wait(lambda: d.sim.ledger.record, "a record")
-    j = d.sim.nodes[d.record().seed]
-    other, third = (n for n in d.sim.nodes.values() if n is not j)
-    still, later = d.hold(other, "disk read"), d.hold(third, "disk read")
-    d.wait(lambda: d.serves(j), "the seed serves alone")
+    j, still, later = alone(d)
     d.take_volumes(j)
     d.hold(j, "before create again")
     d.wait(lambda: d.reports(j, Holds.EMPTY), "it reports that it is empty")
     d.release(still)
-    judge = d.reach(other, "before create again")
+    judge = d.reach(still.node, "before create again")
     d.give_back_volumes(j)
     d.reach(j, "before raise")
     d.sim.power_off(j)
@@ -112,22 +111,16 @@ def promised_after_its_fence(d: Director) -> None:
 def survivor_of_a_creation(d: Director) -> None:
     """The seed J serves alone, not yet `created`, and loses its volume; another creates anew, without it. J gets its volume back,
     and the other is terminated before its fence."""
-    d.sim.fleet.desired = 3
-    d.wait(lambda: len(d.sim.nodes) == 3, "three machines")
-    d.wait(lambda: d.sim.ledger.record, "a record")
-    j = d.sim.nodes[d.record().seed]
-    other, third = (n for n in d.sim.nodes.values() if n is not j)
-    still, later = d.hold(other, "disk read"), d.hold(third, "disk read")
-    d.wait(lambda: d.serves(j), "the seed serves alone")
+    j, still, later = alone(d)
     d.run(5)
     d.take_volumes(j)
     d.wait(lambda: d.reports(j, Holds.EMPTY), "it reports that it is empty")
     d.hold(j, "disk read")
     d.release(still)
-    d.reach(other, "before fence")
+    d.reach(still.node, "before fence")
     d.give_back_volumes(j)
     d.wait(lambda: "this node keeps its data" in j.said, "J keeps its data")
-    d.terminate(other)
+    d.terminate(still.node)
     d.release(later)
     d.run(30)
 

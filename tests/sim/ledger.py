@@ -114,7 +114,7 @@ class Ledger:
             held |= set() if node.files.promised and not vain else node.files.writes()
         if new.state is State.RESTORING:
             held |= self._sim.backups.like(new.source)
-        self.excused |= {w for w in self.acknowledged if w not in held}
+        self._excuse_all_but(held)
         if new.state is State.CREATING:
             self.excused |= {w.number for w in self.acknowledged.values() if not w.created}
 
@@ -123,14 +123,15 @@ class Ledger:
         if new.state is State.RESTORING:
             self._restoring = new.generation
         else:
-            kept = set() if new.state is State.CREATING else self._sim.nodes[new.seed].files.writes()
-            self.excused |= {w for w in self.acknowledged if w not in kept}
+            self._excuse_all_but(set() if new.state is State.CREATING else self._sim.nodes[new.seed].files.writes())
 
     def _restored(self, new: Record) -> None:
         """That of what the backup does not hold is accepted once its seed is behind its fence: where the backup turns out to be
         damaged before that, the members go on with what they had."""
-        kept = self._sim.backups.named(new.source).writes
-        self.excused |= {w for w in self.acknowledged if w not in kept}
+        self._excuse_all_but(self._sim.backups.named(new.source).writes)
+
+    def _excuse_all_but(self, kept: set[int]) -> None:
+        self.excused |= self.acknowledged.keys() - kept
 
     def remaining(self, identity: Identity) -> tuple[int, int]:
         """Voters of the newest committed configuration on any living disk of that generation; how many live with their data."""

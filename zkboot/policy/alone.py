@@ -122,7 +122,7 @@ def promise_is_over(w: Words) -> bool:
         return begun and w.fenced_creation and w.of_generation
     # In the second case the data may be told, and seed or join anew; started as it is it may never be: its generation is over.
     told_empty = w.own_report is not None and w.own_report.holds is Holds.EMPTY
-    before = told_empty and w.record.state is not State.CREATED and w.seed_gone and w.counts(w.seen.disk.identity)
+    before = told_empty and w.orphaned and w.counts(w.seen.disk.identity)
     return w.of_generation or before
 
 

@@ -130,7 +130,7 @@ def then_21(w: Words) -> Decision:
 def standing_still(w: Words) -> list[Report]:
     """Members that a person's command stopped, and whose data counts."""
     reports = [w.reports[i] for i in w.living if i in w.reports]
-    return [r for r in reports if r.holds is Holds.EMPTY and r.data is not None and w.counts(r.identity)]
+    return [r for r in reports if w.stands_still(r)]
 
 
 def row_22(w: Words) -> bool:
