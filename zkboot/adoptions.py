@@ -14,9 +14,10 @@ from zkboot.errors import Halted
 from zkboot.model import Claim, Disk, DiskState, Identity, Me, Mode, Record, State
 from zkboot.notes import Notes
 from zkboot.observe import observe
-from zkboot.reconcile import Say, bootstrap
+from zkboot.reconcile import Say
 from zkboot.settings import Settings
 from zkboot.steps import step
+from zkboot.turns import bootstrap
 from zkboot.words import ADOPTED, Words
 from zkboot.world import View, World
 from zkboot.zookeeper.zoo_cfg import super_digest

@@ -5,50 +5,48 @@ import gc
 import json
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING
 
-from zkboot import __version__, older_keys, say
+from zkboot import __version__
+from zkboot.cli_shared import backup_lock, confirm, loop, patience_of, settings_of, show_progress, speaker, world
 from zkboot.clock import NodeClock
 from zkboot.errors import DONE, FAILED, Damaged, SettingsError, UsageError
 from zkboot.lock import node_lock
 from zkboot.settings import load, load_with_origins
 from zkboot.settings_keys import EXTRA, KEYS, Settings
-from zkboot.zookeeper import files
 
 if TYPE_CHECKING:
     from zkboot.reconcile import Turn
-    from zkboot.world import World
 
 BESIDE_A_SERVER = 10  # nice: of a busy processor a tenth, and done while a person waits; the timer's unit asks for less
 
 
 def wait(options: argparse.Namespace) -> int:
-    from zkboot import reconcile
+    from zkboot import turns
 
-    return _loop(options, reconcile.wait, _patience)
+    return loop(options, turns.wait, patience_of)
 
 
 def bootstrap(options: argparse.Namespace) -> int:
-    from zkboot import reconcile
+    from zkboot import turns
 
-    return _loop(options, reconcile.bootstrap, _patience)
+    return loop(options, turns.bootstrap, patience_of)
 
 
 def recover(options: argparse.Namespace) -> int:
-    from zkboot import reconcile
+    from zkboot import turns
 
     # Whoever holds the lock heals this node already, and the timer comes again.
-    return _loop(options, reconcile.recover, lambda settings: 0.0)
+    return loop(options, turns.recover, lambda settings: 0.0)
 
 
 def leave(options: argparse.Namespace) -> int:
-    from zkboot import reconcile
+    from zkboot import turns
 
-    return _loop(options, reconcile.leave, _patience)
+    return loop(options, turns.leave, patience_of)
 
 
 def status(options: argparse.Namespace) -> int:
@@ -98,13 +96,13 @@ def create(options: argparse.Namespace) -> int:
 def adopt(options: argparse.Namespace) -> int:
     from zkboot import adoptions
 
-    settings = _settings(options)
+    settings = settings_of(options)
     if options.through:
-        _confirm(options, settings, "takes this node's data into zkboot's care and starts its server")
-        return _loop(options, lambda w, s, tell: adoptions.adopt_live(w, s, tell, options.through), _patience)
-    _confirm(options, settings, "makes the record follow to the group of this node")
-    with node_lock(settings.node.state_dir, _patience(settings), _speaker(options), NodeClock()):
-        _speaker(options)(adoptions.follow_group(world(settings), settings))
+        confirm(options, settings, "takes this node's data into zkboot's care and starts its server")
+        return loop(options, lambda w, s, tell: adoptions.adopt_live(w, s, tell, options.through), patience_of)
+    confirm(options, settings, "makes the record follow to the group of this node")
+    with node_lock(settings.node.state_dir, patience_of(settings), speaker(options), NodeClock()):
+        speaker(options)(adoptions.follow_group(world(settings), settings))
     return DONE
 
 
@@ -112,47 +110,38 @@ def restore(options: argparse.Namespace) -> int:
     from zkboot import restores
     from zkboot.aws.backups import S3Backups
 
-    settings = _settings(options)
+    settings = settings_of(options)
     if options.abort:
         return _replace(options, "restore", "")
-    _show_progress(options)
+    show_progress(options)
     asked = restores.Asked(options.name, restores.instant_of(options.before), options.adopt_cluster_id)
     with _damage_told("nothing was done; zkboot backups lists what else there is"):
-        chosen = restores.choose(world(settings), S3Backups(settings), settings, asked, _speaker(options))
-    _confirm(options, settings, chosen.effect)
-    return _loop(options, lambda w, s, tell: restores.restore(w, s, tell, chosen, options.replace_live), _patience)
+        chosen = restores.choose(world(settings), S3Backups(settings), settings, asked, speaker(options))
+    confirm(options, settings, chosen.effect)
+    return loop(options, lambda w, s, tell: restores.restore(w, s, tell, chosen, options.replace_live), patience_of)
 
 
 def _replace(options: argparse.Namespace, command: str, effect: str) -> int:
     from zkboot import commands
 
-    settings = _settings(options)
+    settings = settings_of(options)
     if options.abort:
-        _speaker(options)(commands.abort(world(settings), settings))
+        speaker(options)(commands.abort(world(settings), settings))
         return DONE
-    _confirm(options, settings, effect)
-    return _loop(options, lambda w, s, tell: commands.replace(w, s, tell, command, options.replace_live), _patience)
-
-
-def _confirm(options: argparse.Namespace, settings: Settings, effect: str) -> None:
-    """A person types the cluster's name; anything else changes nothing. Raises UsageError."""
-    typed = options.confirm
-    if not typed and sys.stdin.isatty():
-        typed = input(f"`zkboot {options.command}` {effect}.\nType the cluster's name to go on: ")
-    if typed.strip() != settings.cluster:
-        raise UsageError(f"nothing was done: to confirm give the cluster's name, --confirm {settings.cluster}")
+    confirm(options, settings, effect)
+    return loop(options, lambda w, s, tell: commands.replace(w, s, tell, command, options.replace_live), patience_of)
 
 
 def backup(options: argparse.Namespace) -> int:
     from zkboot import backups
     from zkboot.aws.backups import S3Backups
 
-    settings = _settings(options)
+    settings = settings_of(options)
     make = backups.scheduled if options.scheduled else backups.typed
     if settings.backup.mode == "hot" and not options.scheduled:  # a server that is stopped for it is to come back soon
         os.nice(BESIDE_A_SERVER)
-    with _backup_lock(options, settings):
-        make(world(settings), S3Backups(settings), settings, _speaker(options), S3Backups.of_copies(settings))
+    with backup_lock(options, settings):
+        make(world(settings), S3Backups(settings), settings, speaker(options), S3Backups.of_copies(settings))
     return DONE
 
 
@@ -161,7 +150,7 @@ def prune(options: argparse.Namespace) -> int:
     from zkboot.aws.backups import S3Backups
     from zkboot.backup import prune, table
 
-    settings = _settings(options)
+    settings = settings_of(options)
     store = S3Backups(settings)
     if options.dry_run:
         planned = prune.plan(store, settings)
@@ -169,8 +158,8 @@ def prune(options: argparse.Namespace) -> int:
         if text:
             print(text)
         return DONE
-    with _backup_lock(options, settings):
-        backups.pruned(world(settings), store, settings, _speaker(options))
+    with backup_lock(options, settings):
+        backups.pruned(world(settings), store, settings, speaker(options))
     return DONE
 
 
@@ -178,7 +167,7 @@ def backups(options: argparse.Namespace) -> int:
     from zkboot.aws.backups import S3Backups
     from zkboot.backup import table
 
-    settings = _of_bucket(options, _settings(options))
+    settings = _of_bucket(options, settings_of(options))
     listed = table.read(S3Backups(settings), settings.backup.prefix)
     text = table.as_json(listed) if options.json else table.as_text(listed)
     if text:
@@ -190,15 +179,15 @@ def verify(options: argparse.Namespace) -> int:
     from zkboot.aws.backups import S3Backups
     from zkboot.backup import verify
 
-    settings = _of_bucket(options, _settings(options))
+    settings = _of_bucket(options, settings_of(options))
     if options.scheduled and not options.drill:
         raise UsageError("--scheduled is the way of the drills' timer: say --drill too")
     with _damage_told("it is marked as damaged; zkboot backup makes another one"):
         if options.drill:
             return _drill(options, settings)
-        _show_progress(options)
+        show_progress(options)
         store, by = S3Backups(settings), os.uname().nodename
-        verify.verify(store, settings, verify.chosen(store, settings, options.name, by), by, _speaker(options))
+        verify.verify(store, settings, verify.chosen(store, settings, options.name, by), by, speaker(options))
         return DONE
 
 
@@ -217,11 +206,11 @@ def _drill(options: argparse.Namespace, settings: Settings) -> int:
     from zkboot.backup import drill, verify
 
     store, by = S3Backups(settings), os.uname().nodename
-    with _backup_lock(options, settings):
+    with backup_lock(options, settings):
         if options.scheduled:
-            backups.drill_scheduled(world(settings), store, settings, _speaker(options))
+            backups.drill_scheduled(world(settings), store, settings, speaker(options))
         else:
-            drill.drill(store, settings, verify.chosen(store, settings, options.name, by), by, _speaker(options))
+            drill.drill(store, settings, verify.chosen(store, settings, options.name, by), by, speaker(options))
     return DONE
 
 
@@ -241,7 +230,7 @@ def ship(options: argparse.Namespace) -> int:
     from zkboot.logs.ship import Shipper
 
     settings = load(options.config, options.set)
-    speak = _speaker(options)
+    speak = speaker(options)
     if not settings.aws.log_group:
         speak("nothing is shipped, as aws.log_group is not set")
         return DONE
@@ -266,84 +255,13 @@ def timers(options: argparse.Namespace) -> int:
     from zkboot import ending, timers
 
     try:
-        settings = _settings(options)
+        settings = settings_of(options)
     except SettingsError as error:
         # What is wrong with them `wait` has said. Once they are mended, recovery must find that by itself.
         raise SettingsError(timers.without_settings()) from error
     enabled = timers.enable(settings)
-    _speaker(options)(ending.ending(settings, backups=timers.BACKUP in enabled))
+    speaker(options)(ending.ending(settings, backups=timers.BACKUP in enabled))
     return DONE
-
-
-def world(settings: Settings) -> "World":
-    """The world of this node: AWS, the server, the disk, the clock and the backups."""
-    from zkboot.aws.backups import S3Backups
-    from zkboot.aws.group import AutoScaling, node_metadata
-    from zkboot.aws.s3 import S3Store
-    from zkboot.backup.restore import NodeBackups
-    from zkboot.world import World
-    from zkboot.zookeeper.disk import NodeDisk
-    from zkboot.zookeeper.server import NodeServer
-
-    metadata, store = node_metadata(settings), S3Backups(settings)
-
-    def copy(tell: Callable[[str], None]) -> None:
-        from zkboot import backups
-
-        backups.typed(world(settings), store, settings, tell, S3Backups.of_copies(settings))
-
-    return World(
-        store=S3Store(settings),
-        group=AutoScaling(settings, metadata),
-        metadata=metadata,
-        server=NodeServer(settings),
-        disk=NodeDisk(settings),
-        clock=NodeClock(),
-        backups=NodeBackups(store, settings, copy),
-    )
-
-
-def _loop(
-    options: argparse.Namespace,
-    command: "Callable[[World, Settings, Callable[[Turn], None]], int]",
-    patience: Callable[[Settings], float],
-) -> int:
-    """Hold the node's lock and run one of the loop's commands, each turn's sentence said."""
-    settings, clock = _settings(options), NodeClock()
-    speak = _speaker(options)
-
-    quiet = getattr(options, "quiet", False)
-    last: Turn | None = None
-    measured = clock.monotonic()
-    _show_progress(options)
-
-    def tell(turn: "Turn") -> None:
-        nonlocal quiet, last, measured
-        last = turn
-        gc.enable()  # by now all is imported (see `__main__`)
-        # A boot may go on for long: its figures come as often as those of the turns that follow it.
-        if clock.monotonic() - measured >= settings.timing.recover_interval:
-            measured = clock.monotonic()
-            _write_figures(settings, turn)
-        quiet = quiet and turn.decision.action == "healthy"
-        if quiet:
-            return
-        speak(turn.sentence, row=turn.decision.row, action=str(turn.decision.action))
-
-    with node_lock(settings.node.state_dir, patience(settings), speak, clock):
-        code = command(world(settings), settings, tell)
-        if last is not None:
-            _write_figures(settings, last)
-        return code
-
-
-def _write_figures(settings: Settings, turn: "Turn") -> None:
-    from zkboot import figures
-    from zkboot.model import Action, Unknown
-
-    seen, decision = turn.observation, turn.decision
-    quorum = None if seen is None or isinstance(seen.quorum, Unknown) else seen.quorum is not None
-    figures.write(settings, figures.Verdict(decision.row, decision.action, quorum, decision.action is Action.HALT))
 
 
 def _of_bucket(options: argparse.Namespace, settings: Settings) -> Settings:
@@ -359,48 +277,11 @@ def _of_bucket(options: argparse.Namespace, settings: Settings) -> Settings:
     return of_second_bucket(settings)
 
 
-@contextmanager
-def _backup_lock(options: argparse.Namespace, settings: Settings) -> Iterator[None]:
-    """A lock of its own: recovery goes on beside a copy that takes its time."""
-    _show_progress(options)
-    with node_lock(f"{settings.node.state_dir}/backup", 0.0, _speaker(options), NodeClock()):
-        yield
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    """The settings; keys of AWS in them become a profile, with a warning."""
-    loaded = load_with_origins(options.config, options.set)
-    state_dir = loaded.settings.node.state_dir
-    if loaded.keys is None:
-        older_keys.forget(state_dir)
-        return loaded.settings
-    with files.unknown_on_error():
-        older_keys.keep(state_dir, loaded.keys)
-        print(f"zkboot: {older_keys.warning(loaded.file, state_dir)}", file=sys.stderr)
-    return loaded.settings
-
-
-def _show_progress(options: argparse.Namespace) -> None:
-    """A bar, where a person looks on."""
-    from zkboot.backup import progress
-
-    progress.screen = sys.stdout if sys.stdout.isatty() and not options.json else None
-
-
-def _patience(settings: Settings) -> float:
-    """How long a command waits for another zkboot on this node: what is typed or called once must not be lost."""
-    return settings.timing.bootstrap_timeout
-
-
 def _plan(options: argparse.Namespace) -> "Turn":
     from zkboot import reconcile
 
-    settings = _settings(options)
+    settings = settings_of(options)
     return reconcile.plan(world(settings), settings)
-
-
-def _speaker(options: argparse.Namespace) -> say.Say:
-    return say.Say(sys.stdout, say.as_json if options.json else say.as_text)
 
 
 def _value(settings: Settings, key: str) -> object:

@@ -14,9 +14,10 @@ from zkboot.errors import FAILED, Halted, Stale, UnknownFact, ZkbootError
 from zkboot.model import Action, Change, Decision, DiskState, Holds, Intent, Observation, Quorum, Record, Report, State
 from zkboot.notes import Notes
 from zkboot.observe import Seen, observe
-from zkboot.reconcile import Say, Turn, bootstrap, turn
+from zkboot.reconcile import Say, Turn, turn
 from zkboot.settings import Settings
 from zkboot.steps import step
+from zkboot.turns import bootstrap
 from zkboot.words import ACCEPTED, Words, rank
 from zkboot.world import World
 

@@ -22,10 +22,11 @@ from zkboot.errors import DONE, FAILED, Stale, UsageError
 from zkboot.model import DiskState, Holds, Identity, Observation, Quorum, Record, Report, State, Unknown
 from zkboot.notes import Notes
 from zkboot.observe import Seen, observe
-from zkboot.reconcile import Say, Turn, bootstrap
+from zkboot.reconcile import Say, Turn
 from zkboot.say import of_instant
 from zkboot.settings import Settings
 from zkboot.steps import step
+from zkboot.turns import bootstrap
 from zkboot.words import Words
 from zkboot.world import World
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
-from zkboot import documents, observe, policy, reconcile
+from zkboot import documents, observe, policy, reconcile, turns
 from zkboot import record as records
 from zkboot.model import Configuration, Data, Record, Report
 from zkboot.settings import Settings
@@ -159,6 +159,7 @@ PATCHES: tuple[tuple[object, str, Any], ...] = (
     (observe, "Words", WORDS),
     (policy, "Words", WORDS),
     (reconcile, "Words", WORDS),
+    (turns, "Words", WORDS),
     (documents, "_dump", compact),
     (documents, "record_to_json", write_record),
     (documents, "record_of_json", read_record),

@@ -8,7 +8,7 @@ from tests.sim.backups import allow
 from tests.sim.engine import Killed
 from tests.sim.node import Node
 from tests.sim.simulation import Simulation, Violation
-from zkboot import adoptions, commands, reconcile, restores
+from zkboot import adoptions, commands, restores, turns
 from zkboot import record as records
 from zkboot.model import Configuration, Server
 from zkboot.reconcile import silence
@@ -319,7 +319,7 @@ def gone_but_for_the_backups(sim: Simulation) -> None:
 
 def beginning(node: Node, source: str) -> int:
     restores.begin(node.world, node.sim.settings, source)
-    return reconcile.bootstrap(node.world, node.sim.settings, silence)
+    return turns.bootstrap(node.world, node.sim.settings, silence)
 
 
 def sizes(*desired: int) -> Callable[[Simulation], None]:
