@@ -101,7 +101,7 @@ COMMANDS = {
         "A hot backup of this node, now: its newest whole snapshot and the logs after it, every checksum verified, in one\n"
         "archive, whose manifest comes last and makes it a backup. No write is delayed. Where nothing was written since the\n"
         "newest backup, that one is marked as still current instead. Without a quorum it copies all the same, and says so,\n"
-        "unless the newest backup holds more of the same generation.\n"
+        "unless the newest backup is ahead of this node; data of an earlier generation too, which a person may want back.\n"
         "With --scheduled, which the timer of every node calls, only when one is due and this node is the one to make it.",
         "zkboot backup",
     ),

@@ -135,13 +135,23 @@ class Scene:
             self.until(ready or (lambda: machine.on), f"{machine} is ready")
             if done():
                 return ""
-            ended = machine.zkboot(*arguments, timeout=LONG)
-            last = "".join(ended.stdout.strip().splitlines()[-1:])
-            self.region.tell(f"{machine.instance_id}: zkboot {' '.join(arguments)}: ended with {ended.returncode}: {last}")
-            if ended.returncode == ends_with:
-                return ended.stdout
-            assert ended.returncode in again or "run the command again" in last, ended.stdout
-            assert time.monotonic() < until, ended.stdout
+            code, said = self.run(machine, *arguments)
+            last = "".join(said.strip().splitlines()[-1:])
+            self.region.tell(f"{machine.instance_id}: zkboot {' '.join(arguments)}: ended with {code}: {last}")
+            if code == ends_with:
+                return said
+            assert code in again or "run the command again" in last, said
+            assert time.monotonic() < until, said
+
+    def run(self, machine: Machine, *arguments: str) -> tuple[int, str]:
+        """How it ended, and what it said; it may wait for a machine whose power an order has cut, and which returns meanwhile."""
+        command = machine.start_zkboot(*arguments)
+        try:
+            self.until(lambda: command.poll() is not None, f"`zkboot {' '.join(arguments)}` on {machine} ends")
+        finally:
+            command.kill()
+            said, _ = command.communicate()
+        return command.returncode, said
 
 
 def arm_launches(environment: Orders, first: int, count: int, orders: tuple[Order, ...], done: Path) -> None:

@@ -22,6 +22,7 @@ from tests.scenarios.survivors import (
     replaced,
     reseed_told,
     reseeded,
+    written,
 )
 
 
@@ -83,9 +84,12 @@ def test_a_report_of_an_older_generation_counts_for_nothing(region: Region) -> N
 
 @pytest.mark.long
 def test_only_data_of_an_older_generation_is_left(region: Region) -> None:
-    """The loss of the first generation's data was decided when the second was created: nobody goes back to it unasked."""
+    """The loss of the first generation's data was decided when the second was created: nobody goes back to it unasked. A person
+    may, by a backup of it."""
     zk = ensemble_of(region, 4)
     with Ledger(zk) as ledger:
+        ledger.wait_writing()
+        kept = written(zk)
         old = left_in_the_first_generation(zk, ledger)
     gone = [machine for machine in zk.living if machine is not old]
     end(region, gone)
@@ -99,6 +103,16 @@ def test_only_data_of_an_older_generation_is_left(region: Region) -> None:
     assert refused.returncode == 1 and "generation 2 was created since" in refused.stdout
     assert old.zkboot("plan").returncode == 4
     assert nobody_serves(zk) and record(zk) == before and told_data(zk, old)["identity"]["generation"] == 1
+    held = told_data(zk, old)["data"]["zxid"]
+    assert f"`zkboot backup` on {old.instance_id}, then `zkboot restore`, goes back to its {held} of generation 1" in said
+    made = old.zkboot("backup", timeout=LONG)
+    assert made.returncode == 0 and f"up to {held}" in made.stdout
+    hear(old, r"halted: .*`zkboot restore \S+` goes back to 0x\w+, \d+ s old, of a generation that was given up; ", region)
+    region.no_capacity()
+    restored = old.zkboot("restore", "--confirm", "zk", timeout=LONG)
+    assert restored.returncode == 0 and f"restored at {held} from backup" in restored.stdout
+    replaced(zk, 4, 3)
+    assert kept and kept <= written(zk)
 
 
 def left_in_the_first_generation(zk: Group, ledger: Ledger) -> Machine:

@@ -102,14 +102,15 @@ def new_name(listed: Catalogue) -> str:
 
 def needless(store: Store, settings: Settings, node: Node, listed: Catalogue, found: Survey, tell: Tell) -> bool:
     """Whether the newest backup is whole and holds all that is here: it has been marked as current then. Without a quorum it may
-    hold more than this node, whose copy would stand before it as the newest."""
+    hold more than this node, or be of a later generation; this node's copy would stand before it as the newest."""
     if listed.newest is None:
         return False
     try:
         newest = load(store, settings, listed.newest.name, node.me.instance_id)
-        ours = (newest.cluster_id, newest.generation) == node.identity
-        same = ours and found.sequence.unchanged_since(newest.last)
-        ahead = ours and node.quorum is None and (newest.epoch, newest.last) > (epoch(settings, found.last), found.last)
+        ours, generation = newest.cluster_id == node.identity.cluster_id, node.identity.generation
+        same = ours and newest.generation == generation and found.sequence.unchanged_since(newest.last)
+        held = generation, epoch(settings, found.last), found.last
+        ahead = ours and node.quorum is None and (newest.generation, newest.epoch, newest.last) > held
         if (same or ahead) and listed.newest.verified is None:
             verify(store, settings, newest, node.me.instance_id, tell)
     except Damaged as damage:
@@ -120,7 +121,8 @@ def needless(store: Store, settings: Settings, node: Node, listed: Catalogue, fo
             mark(store, settings, newest.name, CURRENT, by=node.me.instance_id)
         tell(f"nothing was written since backup {newest.name}: it is still current")
     elif ahead:
-        tell(f"backup {newest.name} holds more, 0x{newest.last:x}, than this node, 0x{found.last:x}: none is made of that")
+        there, here = f"0x{newest.last:x} of generation {newest.generation}", f"0x{found.last:x} of generation {generation}"
+        tell(f"backup {newest.name}, {there}, is ahead of this node, {here}: none is made of that")
     return same or ahead
 
 

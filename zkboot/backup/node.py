@@ -5,7 +5,7 @@ from typing import NamedTuple
 from zkboot import observe
 from zkboot import record as records
 from zkboot.errors import UnknownFact
-from zkboot.model import Data, Disk, DiskState, Identity, Me, Quorum, Unknown
+from zkboot.model import Data, Disk, DiskState, Identity, Me, Quorum, Record, Unknown
 from zkboot.settings import Settings
 from zkboot.world import World
 from zkboot.zookeeper import configuration, contents, files
@@ -32,17 +32,23 @@ def look(world: World, settings: Settings) -> Node:
         raise UnknownFact(f"{settings.node.data_dir} holds no data of a generation: there is nothing to back up")
     found = records.read(world.store, settings.cluster)
     record = found[0] if found else None
-    if record is not None and generation.identity != Identity(record.cluster_id, record.generation):
-        raise UnknownFact(
-            f"this node's data is of {generation.identity}, the record of generation {record.generation}: not backed up from here"
-        )
     disk = Disk(
         DiskState.DATA, identity=generation.identity, server_id=generation.server_id, data=Data(0, 0, contents.NOTHING, committed)
     )
     seen, _ = observe.look(world, me, disk, record, Unknown("not asked"))
+    if record is not None and not belongs(generation.identity, record, seen):
+        raise UnknownFact(
+            f"this node's data is of {generation.identity}, the record of generation {record.generation}: not backed up from here"
+        )
     quorum = seen if isinstance(seen, Quorum) else None
     wanted = reached(world, quorum) if quorum is not None else contents.NOTHING
     return Node(me, generation.identity, generation.server_id, quorum, wanted)
+
+
+def belongs(identity: Identity, record: Record, quorum: Quorum | None | Unknown) -> bool:
+    """Data of an earlier generation too, where no quorum is left: it may be the last there is, and a person may want it back."""
+    later = record.generation - identity.generation
+    return identity.cluster_id == record.cluster_id and (later == 0 or (later > 0 and quorum is None))
 
 
 def reached(world: World, quorum: Quorum) -> int:

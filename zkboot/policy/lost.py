@@ -1,9 +1,9 @@
 """Rows 17 to 22: the quorum is lost."""
 
-from zkboot.model import Action, Decision, DiskState, Holds, Report, Server, State, Unknown
+from zkboot.model import Action, Data, Decision, DiskState, Holds, Report, Server, State, Unknown
 from zkboot.policy.beginning import adopting
 from zkboot.policy.shared import say
-from zkboot.words import Words, majority
+from zkboot.words import Words, majority, rank
 
 
 def row_17(w: Words) -> bool:
@@ -147,6 +147,11 @@ def then_22(w: Words) -> Decision:
     ways += [f"`zkboot reseed` on {r.instance_id} keeps its {r.data.zxid:#x}" for r in standing_still(w) if r.data]
     if backup is not None and not isinstance(backup, Unknown):
         ways.append(f"`zkboot restore {backup.name}` goes back to {backup.zxid:#x}, {backup.age:.0f} s old{standing(w)}")
+    ways += [
+        f"`zkboot backup` on {i}, then `zkboot restore`, goes back to its {data.zxid:#x} of generation {generation}"
+        for i, generation, data in outlived(w)
+        if not copied(w, generation, data)
+    ]
     ways.append("`zkboot create --accept-data-loss` begins with an empty tree")
     return say(
         Action.HALT,
@@ -161,15 +166,31 @@ def standing(w: Words) -> str:
     return ", older than any of that" if w.holdings else ", of a generation that was given up"
 
 
+def outlived(w: Words) -> list[tuple[str, int, Data]]:
+    """The living with data that was given up when a later generation was created: instance id, its generation, the data."""
+    assert w.record is not None
+    reports = [w.reports[i] for i in w.living if i in w.reports]
+    ours = [(r.instance_id, r.identity, r.data) for r in reports if r.identity and r.identity.cluster_id == w.record.cluster_id]
+    return [(i, identity.generation, data) for i, identity, data in ours if data is not None and not w.counts(identity)]
+
+
+def copied(w: Words, generation: int, data: Data) -> bool:
+    """The newest backup is that, or comes after it."""
+    backup = w.seen.backup
+    if backup is None or isinstance(backup, Unknown):
+        return False
+    return (backup.identity.generation, backup.epoch, backup.zxid) >= (generation, *rank(data))
+
+
 def besides(w: Words) -> str:
-    """What the living that are no voters report: an empty disk, or data that was given up when a later generation was created."""
+    """What the living that are no voters report: an empty disk, or data of before."""
     voters = {w.instance_of(v) for v in w.voters}
     reports = [w.reports[i] for i in w.living if i in w.reports and i not in voters]
     text = "".join(
         f"; {r.instance_id} reports an empty disk{in_archive(r)}" for r in reports if r.holds is Holds.EMPTY and r.data is None
     )
     return text + "".join(
-        f"; {r.instance_id} reports {r.data.zxid:#x} of generation {r.identity.generation}, older than the last one created"
-        for r in reports
-        if r.data is not None and r.identity is not None and not w.counts(r.identity)
+        f"; {i} reports {data.zxid:#x} of generation {generation}, older than the last one created"
+        for i, generation, data in outlived(w)
+        if i not in voters
     )
