@@ -230,6 +230,8 @@ def refreshed(seen: Observation, words: Words, due: bool) -> Holds | None:
         return truth if report is None or truth is not Holds.UNKNOWN or due else None
     if report.holds is Holds.DATA:
         return truth if due or truth is not Holds.DATA else None
+    if report.holds is Holds.EMPTY and seen.disk.state is DiskState.DAMAGED:
+        return Holds.EMPTY if report.data is not None else None  # the data that it stood still with is not there any more
     if report.holds is Holds.EMPTY and seen.disk.state is DiskState.EMPTY:
         # Killed right after its data was archived: that promise still names the disk, and nobody the archive. Or it is gone.
         told = {archive.name for archive in report.archives}

@@ -110,6 +110,7 @@ CLAUSES: tuple[Clause, ...] = (
     Clause("a judge waits for the grace", switches.NO_GRACE, races.back_within_grace, GIVEN_UP),
     Clause("a person's command waits until each living member has stopped", switches.NOBODY_AWAITED, races.person_reseeds, TWO),
     Clause("who stood still in vain is heard before anybody goes on", switches.EMPTY_IN_VAIN, races.restored_in_vain, LOST),
+    Clause("who stood still with data that is damaged says so", switches.DAMAGE_UNTOLD, races.damaged_in_vain, STUCK),
     # backups
     Clause("the restorer compares-and-sets what it judged", switches.REREAD, races.come_back_before_a_restore, TWO),
     Clause("only a backup ahead of all survivors is restored", switches.BACKUP_FIRST, races.survivor_ahead_of_the_backup, LOST),

@@ -341,7 +341,27 @@ def person_reseeds(d: Director) -> None:
 def restored_in_vain(d: Director) -> None:
     """A person restores a backup that turns out to be damaged. The two others stop later than J, and much is written meanwhile;
     they stand still while J, whose seed came to nothing, says what it has."""
-    j, b, c = d.grow(3)
+    _j, b, c = all_stop_for_a_damaged_backup(d)
+    slow = [d.hold(node, "disk read") for node in (b, c)]
+    d.wait(lambda: d.record().generation == 2 and not d.record().source, "the backup is given up")
+    d.run(30)
+    d.release(*slow)
+    d.run(10)
+
+
+def damaged_in_vain(d: Director) -> None:
+    """As above; the data that one stood still with turns out to be damaged when it boots."""
+    _, b, _ = all_stop_for_a_damaged_backup(d)
+    d.sim.power_off(b)
+    b.files.damaged = True
+    d.wait(lambda: d.record().generation == 2 and not d.record().source, "the backup is given up")
+    d.sim.boot(b)
+    d.run(30)
+
+
+def all_stop_for_a_damaged_backup(d: Director) -> list[Node]:
+    """J, who restores it, before the two others."""
+    nodes = j, b, c = d.grow(3)
     d.back_up()
     name = d.sim.backups.made[-1].about.name
     d.sim.backups.damaged.add(name)
@@ -351,11 +371,7 @@ def restored_in_vain(d: Director) -> None:
     d.run(5)
     d.release(*slow)
     d.wait(lambda: d.reports(b, Holds.EMPTY) and d.reports(c, Holds.EMPTY), "both have stopped")
-    slow = [d.hold(node, "disk read") for node in (b, c)]
-    d.wait(lambda: d.record().generation == 2 and not d.record().source, "the backup is given up")
-    d.run(30)
-    d.release(*slow)
-    d.run(10)
+    return nodes
 
 
 def joiner_dies_in_commit(d: Director) -> None:

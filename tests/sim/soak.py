@@ -1,10 +1,11 @@
 """`python -m tests.sim.soak`: very many random schedules on all cores, resumable, with a progress bar and the rate.
 
-What was played is kept beside the other tools' caches and goes on where it ended, as long as neither zkboot nor the
-simulated world has changed since; a change begins anew.
+What was played is kept beside the other tools' caches and goes on where it ended, as long as nothing that is played of zkboot and
+of the simulated world has changed since; a change begins anew.
 """
 
 import argparse
+import ast
 import gc
 import hashlib
 import json
@@ -90,13 +91,19 @@ def end_with(parent: int) -> None:
 
 
 def digest() -> str:
-    """Of all that decides how a schedule ends: zkboot, and what is imported here of the simulation."""
-    modules = (module for name, module in sys.modules.items() if name.startswith("tests.sim."))
+    """Of all that decides how a schedule ends: the statements of what is imported here of zkboot and of the simulation."""
+    modules = (module for name, module in sys.modules.items() if name.startswith(("zkboot", "tests.sim.")))
     played = {Path(module.__file__) for module in modules if module.__file__} | {Path(__file__)}
-    found = hashlib.sha256()
-    for path in sorted({*(ROOT / "zkboot").rglob("*.py"), *played}):
-        found.update(path.read_bytes())
-    return found.hexdigest()
+    return hashlib.sha256("".join(statements(path.read_text()) for path in sorted(played)).encode()).hexdigest()
+
+
+def statements(source: str) -> str:
+    """Without comments and docstrings, which anybody may mend while a soak goes on."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.dump(tree)
 
 
 class Journal:

@@ -15,7 +15,7 @@ from zkboot import actions, commands, observe, policy, reconcile, words
 from zkboot import record as records
 from zkboot.actions import configurations, members, server, writing
 from zkboot.actions.given import Act
-from zkboot.model import Action, Backup, Configuration, Decision, Holds, Record, Report, Server, Unknown
+from zkboot.model import Action, Backup, Configuration, Decision, DiskState, Holds, Observation, Record, Report, Server, Unknown
 from zkboot.notes import Notes
 from zkboot.observe import Seen
 from zkboot.policy import alone, beginning, leaving, lost
@@ -33,6 +33,7 @@ ORIGINAL: dict[str, Any] = {
     "write_report": writing.write_report,
     "observe": observe.observe,
     "dead": Words.dead,
+    "refreshed": reconcile.refreshed,
     "valid": Words.valid,
     "voters": vars(Words)["voters"].func,
     "prepare_start": NodeDisk.prepare_start,
@@ -316,8 +317,16 @@ def members_living(w: Words) -> Any:
     return tuple(sorted({i for i in claimed if not w.dead(i)} | w.voters_living))
 
 
+def damage_untold(seen: Observation, words: Words, due: bool) -> Holds | None:
+    promised = words.own_report is not None and words.own_report.holds is Holds.EMPTY
+    if promised and seen.disk.state is DiskState.DAMAGED:
+        return None
+    return ORIGINAL["refreshed"](seen, words, due)  # type: ignore[no-any-return]
+
+
 OLDEST_CONFIGURATION: Switch = everywhere(actions, "with_me_watching", of_the_first)
 NEWCOMERS_UNKNOWN: Switch = [(Words, "newcomer_at", lambda w, address, there: None)]
+DAMAGE_UNTOLD: Switch = [(reconcile, "refreshed", damage_untold)]
 EMPTY_IN_VAIN: Switch = [(Words, "stands_in_vain", never)]
 MEMBERS_ALONE: Switch = [(Words, "living", property(members_living))]
 SILENT_IS_DEAD: Switch = [(Words, "dead", dead_unless_seen)]
