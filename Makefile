@@ -49,7 +49,7 @@ ami-check: venv zookeeper ## Build this checkout's image in the lab, boot three,
 	@$(RUN) tests.lab.full run --only kill,reboot
 
 .PHONY: test
-test: lint zookeeper ## Everything: lint, then all tests, two at a time; ARGS="-k name" goes to pytest, ARGS="-n 0" one at a time
+test: lint zookeeper ## Lint, then all tests but the long ones, two at a time; ARGS="-k name" goes to pytest, ARGS="-n 0" one at a time
 	@$(RUN) pytest tests -n 2 $(ARGS)
 
 .PHONY: test-long

@@ -76,11 +76,11 @@ def superseded(store: Store, settings: Settings, listed: Catalogue) -> bool:
     """Whether the newest backup is of a generation before this node's: such a one is never restored unasked, so that until the
     next there would be none."""
     with files.unknown_on_error():
-        own = Generation.read(settings.node.data_dir)
-    if own is None or listed.newest is None:
+        generation = Generation.read(settings.node.data_dir)
+    if generation is None or listed.newest is None:
         return False
-    manifest = load(store, settings, listed.newest.name, os.uname().nodename)
-    return manifest.cluster_id == own.identity.cluster_id and manifest.generation < own.identity.generation
+    manifest, identity = load(store, settings, listed.newest.name, os.uname().nodename), generation.identity
+    return manifest.cluster_id == identity.cluster_id and manifest.generation < identity.generation
 
 
 def typed(world: World, store: Store, settings: Settings, tell: Tell, second: Store | None = None) -> None:

@@ -19,7 +19,8 @@ exit codes:
   1  failed
   2  the command line or the settings cannot be used
   3  waiting, or a fact is unknown: try again later
-  4  halted: a person must decide"""
+  4  halted: a person must decide
+  128+N  ended by signal N (130: Ctrl-C)"""
 
 
 class Help(NamedTuple):
@@ -89,7 +90,7 @@ COMMANDS = {
         "zkboot create --accept-data-loss",
     ),
     "adopt": Help(
-        "take the cluster over into the group that this node belongs to",
+        "take the cluster over into this node's group, or take in an ensemble that others built",
         "For a group that was replaced by another: the record follows to this node's group.\n"
         "With --through, for an ensemble that others built: on one member after the other, its server stopped and the rest\n"
         "serving, this takes its data and its place in and starts it. Until then zkboot leaves what a member holds as it is,\n"
@@ -98,9 +99,10 @@ COMMANDS = {
     ),
     "backup": Help(
         "copy what this node holds into the bucket, and read it back",
-        "A hot backup of this node, now: its newest whole snapshot and the logs after it, every checksum verified, in one\n"
-        "archive, whose manifest comes last and makes it a backup. No write is delayed. Where nothing was written since the\n"
-        "newest backup, that one is marked as still current instead. Without a quorum it copies all the same, and says so,\n"
+        "A backup of this node, now: its newest whole snapshot and the logs after it, every checksum verified, in one\n"
+        "archive, whose manifest comes last and makes it a backup. No write is delayed; with backup.mode = cold this node's\n"
+        "server is stopped for it, where the others keep the quorum. Where nothing was written since the newest backup,\n"
+        "that one is marked as still current instead. Without a quorum it copies all the same, and says so,\n"
         "unless the newest backup is ahead of this node; data of an earlier generation too, which a person may want back.\n"
         "With --scheduled, which the timer of every node calls, only when one is due and this node is the one to make it.",
         "zkboot backup",
@@ -257,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_own(parser: argparse.ArgumentParser, name: str) -> None:
-    """The options that only a person's commands have."""
+    """The options that not every command has."""
     if name == "recover":
         parser.add_argument("--quiet", action="store_true", help="say nothing when all is well (the timer's way)")
     if name == "plan":

@@ -1,8 +1,7 @@
 """Why the rows above the one that matched did not: each row's guard as the list of its conditions, in words. Pure.
 
-The conditions of a row together say what its guard in `policy` says; a test holds the two against each other over
-the whole space of
-observations.
+The conditions of a row together say what its guard in `policy` says; a test holds the two against each other over the whole
+space of observations.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """The light turn: whether a `recover` may end at once, because all is well with this node as far as the node itself can see.
 
 It asks the local server, the configuration beside it, the instance metadata and the small state that full turns leave; not AWS.
-Whatever is not plainly well, and any error, leads to the full turn. It changes nothing, and so takes no lock.
+Whatever is not plainly well, and any error, leads to the full turn. It changes nothing but what the figures
+remember, and so takes no lock.
 
 A healthy node pays for this every minute: nothing dear may be imported on the way.
 """

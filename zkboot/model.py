@@ -327,10 +327,10 @@ class Observation(NamedTuple):
 
 
 class Action(StrEnum):
-    """What a turn does; each is one function of `actions`."""
+    """What a turn does; each but `halt`, `wait` and `healthy` is one function of `actions`."""
 
     HALT = "halt"
-    OBEY = "obey"  # a person's command: stop, archive as it says, report
+    OBEY = "obey"  # a person's command: stop, promise to stay stopped, report
     WAIT = "wait"
     LEAVE = "leave"
     LET_GO = "let go"  # taken, and nothing of the cluster left to take out

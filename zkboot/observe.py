@@ -1,8 +1,8 @@
 """Gather one turn's facts. I/O without opinion: what could not be learned is `Unknown`, and nothing is decided here.
 
 The order of reading is the judge's: the record first, then the own disk, whose age the record's answer tells, then EC2, then two
-complete passes over the reports that return the same ETags.
-Whoever then compares-and-sets that very revision of the record has judged nobody who could go on meanwhile.
+complete passes over the reports that return the same ETags. Whoever then compares-and-sets that very revision of the record has
+judged nobody who could go on meanwhile.
 """
 
 from collections.abc import Callable

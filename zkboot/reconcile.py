@@ -24,7 +24,7 @@ PATIENCE = 600.0  # seconds without such a sign after which systemd ends zkboot,
 
 
 class Turn(NamedTuple):
-    """One turn's result: what was seen and decided (None when not even that was possible), and the sentence that tells it."""
+    """One turn's result: what was seen (None when that was not possible), what was decided, and the sentence that tells it."""
 
     observation: Observation | None
     decision: Decision
@@ -50,8 +50,8 @@ def silence(latest: Turn) -> None:
 
 
 def turn(world: World, settings: Settings, say: Say = silence) -> Turn:
-    """One reconciliation. Never raises for what the world does; the sentence says it. `say` is called before a step that ends the
-    machine; what is said anyway after the turn is the caller's. Raises SettingsError: waiting would not mend them."""
+    """One reconciliation. Never raises for what the world does; the sentence says it. `say` is called before a step that takes
+    its time or ends the machine; what is said anyway after the turn is the caller's. Raises SettingsError: waiting mends none."""
     try:
         notes = Notes(world)
         found, decision = look(world, settings, notes)

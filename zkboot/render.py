@@ -7,7 +7,7 @@ from typing import Any
 from zkboot import explain
 from zkboot.model import Configuration, Decision, Disk, DiskState, Mode, Observation, Quorum, Report, Role, Server, Unknown
 from zkboot.reconcile import Turn
-from zkboot.words import Words, majority
+from zkboot.words import Words, tolerance
 
 Row = tuple[str, ...]
 
@@ -86,7 +86,7 @@ def _quorum(words: Words) -> str:
     if quorum is None:
         return "quorum: none is seen to serve"
     voters, serving = len(quorum.configuration.voters), len(words.voters_serving)
-    more = serving - majority(voters)
+    more = tolerance(serving, voters)
     return (
         f"quorum: server {quorum.leader} leads, {serving} of {voters} voters serve; {more} more may fail; "
         f"configuration 0x{quorum.configuration.version:x}"

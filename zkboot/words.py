@@ -1,4 +1,4 @@
-"""The design's words, derived from one observation: dead, lost, survivor, registered, target, tolerance. Pure.
+"""The policy's words, derived from one observation: dead, lost, remaining, living, registered, target. Pure.
 
 Each property may be asked only where the facts it names are known; the policy's rows see to that.
 """
@@ -63,7 +63,7 @@ def unclaimed(record: Record, configuration: Configuration) -> tuple[Server, ...
 
 
 class Words:
-    """One observation, read in the design's words."""
+    """One observation, read in the policy's words."""
 
     def __init__(self, seen: Observation) -> None:
         self.seen = seen

@@ -1,4 +1,4 @@
-"""The design's words, read from an observation a second time and on purpose not with `zkboot.words`: what is compared must
+"""The policy's words, read from an observation a second time and on purpose not with `zkboot.words`: what is compared must
 not share its mistakes."""
 
 from functools import cached_property

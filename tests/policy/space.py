@@ -6,7 +6,7 @@ without, because rows 2 to 8 ask nothing of the members' reports and rows 9 to 2
 own side
 (disk, report, promise, server) and the other side (who lives, who says what, who votes) are each complete, against every kind
 of the other
-that the design tells apart; `crossed` draws from the full product of both sides, to show that nothing hides between them.
+that the policy tells apart; `crossed` draws from the full product of both sides, to show that nothing hides between them.
 
 Impossible situations are left out by a rule with its reason (`RULES`). `python -m tests.policy.space` prints the sizes.
 """
@@ -108,7 +108,7 @@ def possible(s: Situation) -> bool:
 
 # --- without a quorum
 
-# What the members can amount to, one of each kind that the design tells apart: enough, too few, seed gone, nothing known.
+# What the members can amount to, one of each kind that the policy tells apart: enough, too few, seed gone, nothing known.
 OTHERS: tuple[dict[str, Any], ...] = (
     {"other": ("runs", "data"), "third": ("runs", "data"), "too_few": "no"},
     {"other": ("runs", "empty"), "third": ("runs", "data"), "too_few": "no"},

@@ -1,4 +1,4 @@
-"""The clauses of the design that keep two nodes from going on at once, each with what is lost where it is switched off.
+"""The clauses that keep two nodes from going on at once, each with what is lost where it is switched off.
 
 `python -m tests.sim.clauses` prints the table.
 """
@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tests.sim import beginnings, races, switches
-from tests.sim.director import Director, Missed
+from tests.sim.director import Director
 from tests.sim.simulation import Simulation
 from tests.sim.switches import Switch
 
@@ -35,7 +35,7 @@ class Clause(NamedTuple):
 
 
 class Played(NamedTuple):
-    """What must never be seen; what the design does not promise to keep; what happened."""
+    """What must never be seen; what is not promised to keep; what happened."""
 
     found: tuple[str, ...]
     given_up: tuple[str, ...]
@@ -188,8 +188,6 @@ def main() -> int:
         print(f"{clause.words:<78} off: {seen.splitlines()[0][:60]:<60} on: {on.found[0][:60] if on.found else 'nothing'}")
     return 0
 
-
-__all__ = ["CLAUSES", "Missed", "play"]
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""Directed schedules: each is one race, told in its docstring, in which a clause of the design decides whether anything is lost.
+"""Directed schedules: each is one race, told in its docstring. In most a clause decides whether anything is lost.
 
 J is the judge, who finds that too few voters remain. Volumes that are taken and given back are how an emptied node comes to hold
 data again.

@@ -44,7 +44,7 @@ class Violation(Exception):
 
 
 class Simulation(Scheduler):
-    """Everything. `odds` are those of each point or call: pause, kill, power, throttle, lost answer, late write."""
+    """Everything. `odds` are the chances of what may befall a point or a call, by the names of `chaos.ODDS`."""
 
     def __init__(self, seed: int, max_voters: int = 5, given: Mapping[str, str] | None = None) -> None:
         super().__init__(seed)

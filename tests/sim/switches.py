@@ -1,7 +1,7 @@
-"""Clauses of the design switched off in the real code: each switch is a list of patches, laid on by a test alone.
+"""Clauses switched off in the real code: each switch is a list of patches, laid on by a test alone.
 
-What the product does in one place is replaced there; what observe's order of reading rests on is undone by a store or a group
-that answers with what was read at another moment.
+What the product does in one place is replaced there; what observe's order of reading rests on is undone by a store that answers
+with what was read at another moment.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Each clause of the design against the race that it decides: with it off something is lost, with it on nothing is."""
+"""Each clause against the race that it decides: with it off something is lost, with it on nothing is."""
 
 import pytest
 

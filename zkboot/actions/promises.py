@@ -27,8 +27,7 @@ def obey(a: Act) -> str | None:
     """A person's command: stop, promise to stay stopped, report. The node that a reseed was typed on reports its data instead.
 
     The data itself stays where it is until the new generation's seed leads, so that a withdrawn command has lost
-    nothing; the promise keeps
-    it from being started meanwhile, also while AWS is away.
+    nothing; the promise keeps it from being started meanwhile, also while AWS is away.
     """
     intent, report = a.record.intent, a.words.own_report
     assert intent is not None

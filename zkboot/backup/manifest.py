@@ -54,7 +54,7 @@ class Manifest(NamedTuple):
     generation: int
     server_id: int
     instance_id: str  # of the node that made it
-    mode: str  # hot: copied while the server ran
+    mode: str  # hot: copied while the server ran; cold: its server was stopped
     had_quorum: bool
     epoch: int  # the server's current epoch
     first: int  # zxid of the snapshot

@@ -2,8 +2,8 @@
 
 The invariant that every row keeps: a server starts from nothing only as the seed of a generation, named in the record by
 compare-and-set, or as a joiner that cannot vote; and a generation is only replaced when too few of its voters remain to elect.
-Nothing here acts, waits or reads a clock. A row is a guard and a sentence; the numbers are the design's. Rows 9 to 22 are without
-a quorum. `ROWS`, at the end, is the table: it names the module that each row stands in.
+Nothing here acts, waits or reads a clock. A row is a guard and a sentence; its number is its place in the table, `ROWS`, at the
+end, which names the module that it stands in. Rows 9 to 22 are without a quorum.
 """
 
 from collections.abc import Callable
