@@ -59,17 +59,23 @@ def scheduled(world: World, store: Store, settings: Settings, tell: Tell, second
 
 
 def own(store: Store, settings: Settings) -> Catalogue:
-    """The backups, but those that another cluster has written under the prefix since this one's newest (its name was used before,
-    or two share a prefix): they say nothing of when this one's is due, and how old its data are."""
+    """The backups up to the newest verified one that says when the next is due, and how old the data are, and those after it that
+    say so too: not what another cluster has written under the prefix (its name was used before, or two share a prefix), nor what
+    was copied without a quorum."""
     listed = catalogue.read(store, settings.backup.prefix)
     with files.unknown_on_error():
         generation = Generation.read(settings.node.data_dir)
-    while generation is not None and listed.newest is not None:
-        manifest = load(store, settings, listed.newest.name, os.uname().nodename)
-        if manifest.cluster_id == generation.identity.cluster_id:
+    entries = list(listed.entries)
+    for entry in reversed(listed.entries):
+        if entry.damaged is not None:
+            continue
+        manifest = load(store, settings, entry.name, os.uname().nodename)
+        foreign = generation is not None and manifest.cluster_id != generation.identity.cluster_id
+        if foreign or not catalogue.has_all(entry, manifest):
+            entries.remove(entry)
+        elif entry.verified is not None:
             break
-        listed = listed._replace(entries=listed.entries[: listed.entries.index(listed.newest)])
-    return listed
+    return listed._replace(entries=tuple(entries))
 
 
 def superseded(store: Store, settings: Settings, listed: Catalogue) -> bool:
@@ -86,7 +92,7 @@ def superseded(store: Store, settings: Settings, listed: Catalogue) -> bool:
 def typed(world: World, store: Store, settings: Settings, tell: Tell, second: Store | None = None) -> None:
     """What a person asks for: a backup of this node, now, with a quorum or without."""
     node = look(world, settings)
-    if node.quorum is None:
+    if not node.has_all:
         tell("no quorum is seen to serve: this copies what this node holds, which others may be ahead of")
     with lease.held(world.store, settings.cluster, node.me.instance_id) as (held, _):
         make(world, store, settings, node, held, tell)
@@ -168,7 +174,7 @@ def attempt(what: str, work: Callable[[], object], tell: Tell) -> None:
 
 
 def remember(settings: Settings, listed: Catalogue) -> None:
-    """How old the newest verified backup is, for who may not ask the store each minute."""
+    """How old the newest verified one of these is, for who may not ask the store each minute."""
     newest = next((entry for entry in reversed(listed.entries) if entry.verified is not None), None)
     found = seen.Seen(newest.name if newest else None, newest.as_of if newest else listed.date, listed.date)
     with files.unknown_on_error():

@@ -282,7 +282,7 @@ class Backup(NamedTuple):
     identity: Identity
     epoch: int
     zxid: int
-    age: float  # seconds by S3's clock, since it is known to have held all that had been written
+    age: float  # seconds by S3's clock, since it is known to have held all that had been written; inf where that is not known
 
 
 class Held(NamedTuple):

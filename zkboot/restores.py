@@ -40,16 +40,19 @@ class Asked(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The backup to be restored; `age` in seconds by S3's clock, and whether there is a record of the cluster that it is for."""
+    """The backup to be restored; `age` in seconds by S3's clock, whether it is known to have held all that had been written then,
+    and whether there is a record of the cluster that it is for."""
 
     source: str
     manifest: Manifest
     age: float
+    had_all: bool
     recorded: bool
 
     @property
     def told(self) -> str:
-        return f"backup {self.manifest.name} ({span(self.age)} old, {mib(self.manifest.bytes)})"
+        without = "" if self.had_all else ", made without a quorum: others may have held more"
+        return f"backup {self.manifest.name} ({span(self.age)} old, {mib(self.manifest.bytes)}{without})"
 
     @property
     def effect(self) -> str:
@@ -87,7 +90,8 @@ def choose(world: World, store: Store, settings: Settings, asked: Asked, tell: T
     if entry.verified is None:
         tell(f"backup {manifest.name} was {'found damaged' if entry.damaged else 'never verified'}: it is verified now")
         verify(store, settings, manifest, by, tell)
-    return Chosen(settings.backup.prefix + manifest.name, manifest, listed.date - entry.as_of, found is not None)
+    source, had_all = settings.backup.prefix + manifest.name, catalogue.has_all(entry, manifest)
+    return Chosen(source, manifest, listed.date - entry.as_of, had_all, found is not None)
 
 
 def foreign(manifest: Manifest, cluster: str, own: str | None) -> str:

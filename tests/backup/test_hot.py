@@ -238,7 +238,7 @@ def test_what_is_wrong_in_the_bucket_is_named(place: Place, ensemble: list[Machi
     place.put(name, good[:-100])
     place.said.clear()
     place.typed()
-    assert place.said[0].startswith("the newest backup is damaged, another is made: ")
+    assert place.said[0].startswith(f"backup {manifest.name} is damaged, and passed over: ")
     assert place.newest().name > manifest.name
 
 

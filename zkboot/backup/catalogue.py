@@ -25,8 +25,8 @@ class Entry(NamedTuple):
 
     @property
     def as_of(self) -> float:
-        """Until when it is known to hold all that had been written. Names only grow: after a time at which the store's clock was
-        ahead they are ahead for good, and the manifest was there before."""
+        """Until when it holds all that had been written, where `has_all`. Names only grow: after a time at which the store's
+        clock was ahead they are ahead for good, and the manifest was there before."""
         began = self.began if self.written is None else min(self.began, self.written)
         return max(began, self.current or 0.0)
 
@@ -76,6 +76,11 @@ def _entry(name: str, modified: Mapping[str, float]) -> Entry:
     if name + ARCHIVE not in modified:
         verified, damaged = None, damaged or modified[name + MANIFEST]
     return Entry(name, verified, damaged, modified.get(name + CURRENT), modified.get(name + DRILLED), modified[name + MANIFEST])
+
+
+def has_all(entry: Entry, manifest: Manifest) -> bool:
+    """Whether it is known to have held all that had been written: a quorum was there when it was made, or found it current."""
+    return manifest.had_quorum or entry.current is not None
 
 
 def load(store: Store, prefix: str, name: str) -> Manifest:

@@ -32,10 +32,12 @@ COLD = "cold"  # as a mode
 
 
 class Begun(NamedTuple):
-    """A backup's beginning: what there was, with the store's clock, of which the name is made, and the machine's clock."""
+    """A backup's beginning: what there was, with the store's clock, of which the name is made, the machine's clock, and the
+    server's current epoch: one that comes while it is copied would rank the copy above who holds more."""
 
     listed: Catalogue
     monotonic: float
+    epoch: int
 
 
 def make(world: World, store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
@@ -63,7 +65,7 @@ def hot(store: Store, settings: Settings, node: Node, held: lease.Lease, tell: T
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with survey(source(settings), node.wanted) as found:
-                if needless(store, settings, node, begun.listed, found, tell):
+                if needless(store, settings, node, begun, found, tell):
                     return None
                 return copy(store, settings, node, found, begun, held, tell)
         except Damaged as damage:
@@ -76,7 +78,7 @@ def hot(store: Store, settings: Settings, node: Node, held: lease.Lease, tell: T
 def stopped(world: World, store: Store, settings: Settings, node: Node, held: lease.Lease, tell: Tell) -> Manifest | None:
     begun = begin(store, settings)
     with survey(source(settings), node.wanted) as found:
-        if needless(store, settings, node, begun.listed, found, tell):
+        if needless(store, settings, node, begun, found, tell):
             return None
     with (
         cold.stopped(world, settings, lambda: look(world, settings), tell) as node,
@@ -87,7 +89,7 @@ def stopped(world: World, store: Store, settings: Settings, node: Node, held: le
 
 def begin(store: Store, settings: Settings) -> Begun:
     monotonic = time.monotonic()
-    return Begun(catalogue.read(store, settings.backup.prefix), monotonic)
+    return Begun(catalogue.read(store, settings.backup.prefix), monotonic, current_epoch(settings))
 
 
 def source(settings: Settings) -> Source:
@@ -100,30 +102,45 @@ def new_name(listed: Catalogue) -> str:
     return manifests.name_of(max(listed.date, listed.latest.began + 1 if listed.latest else 0.0))
 
 
-def needless(store: Store, settings: Settings, node: Node, listed: Catalogue, found: Survey, tell: Tell) -> bool:
-    """Whether the newest backup is whole and holds all that is here: it has been marked as current then. Without a quorum it may
-    hold more than this node, or be of a later generation; this node's copy would stand before it as the newest."""
-    if listed.newest is None:
-        return False
-    try:
-        newest = load(store, settings, listed.newest.name, node.me.instance_id)
-        ours, generation = newest.cluster_id == node.identity.cluster_id, node.identity.generation
-        same = ours and newest.generation == generation and found.sequence.unchanged_since(newest.last)
-        held = generation, epoch(settings, found.last), found.last
-        ahead = ours and node.quorum is None and (newest.generation, newest.epoch, newest.last) > held
-        if (same or ahead) and listed.newest.verified is None:
-            verify(store, settings, newest, node.me.instance_id, tell)
-    except Damaged as damage:
-        tell(f"the newest backup is damaged, another is made: {damage}")
-        return False
-    if same:
-        with step("mark current"):
-            mark(store, settings, newest.name, CURRENT, by=node.me.instance_id)
-        tell(f"nothing was written since backup {newest.name}: it is still current")
-    elif ahead:
-        there, here = f"0x{newest.last:x} of generation {newest.generation}", f"0x{found.last:x} of generation {generation}"
-        tell(f"backup {newest.name}, {there}, is ahead of this node, {here}: none is made of that")
-    return same or ahead
+def needless(store: Store, settings: Settings, node: Node, begun: Begun, found: Survey, tell: Tell) -> bool:
+    """Whether a backup is whole and holds all that is here: it has been marked as current then, where this node has all. Without
+    a quorum it may hold more than this node, or be of a later generation; this node's copy would stand before it as the newest.
+
+    Weighed are this cluster's newest verified one, and those after it that nobody has read back yet.
+    """
+    identity = node.identity
+    here = identity.generation, max(begun.epoch, found.last >> 32), found.last
+    for entry in reversed(begun.listed.entries):
+        if entry.damaged is not None:
+            continue
+        try:
+            other = load(store, settings, entry.name, node.me.instance_id)
+            if other.cluster_id != identity.cluster_id:
+                continue
+            same = other.generation == identity.generation and found.sequence.unchanged_since(other.last)
+            ahead = node.quorum is None and (other.generation, other.epoch, other.last) > here
+            if (same or ahead) and entry.verified is None:
+                verify(store, settings, other, node.me.instance_id, tell)
+        except Damaged as damage:
+            tell(f"backup {entry.name} is damaged, and passed over: {damage}")
+            continue
+        if same:
+            still_current(store, settings, node, other, tell)
+        elif ahead:
+            one, two = f"0x{other.last:x} of generation {other.generation}", f"0x{found.last:x} of generation {here[0]}"
+            tell(f"backup {other.name}, {one}, is ahead of this node, {two}: none is made of that")
+        if same or ahead or entry.verified is not None:
+            return same or ahead
+    return False
+
+
+def still_current(store: Store, settings: Settings, node: Node, newest: Manifest, tell: Tell) -> None:
+    if not node.has_all:
+        tell(f"backup {newest.name} holds all that is here, none is made; whether others hold more is not known")
+        return
+    with step("mark current"):
+        mark(store, settings, newest.name, CURRENT, by=node.me.instance_id)
+    tell(f"nothing was written since backup {newest.name}: it is still current")
 
 
 def copy(store: Store, settings: Settings, node: Node, found: Survey, begun: Begun, held: lease.Lease, tell: Tell) -> Manifest:
@@ -149,8 +166,8 @@ def copy(store: Store, settings: Settings, node: Node, found: Survey, begun: Beg
         server_id=node.server_id or 0,
         instance_id=node.me.instance_id,
         mode=settings.backup.mode,
-        had_quorum=node.quorum is not None,
-        epoch=epoch(settings, written.last),
+        had_quorum=node.has_all,
+        epoch=max(begun.epoch, written.last >> 32),
         largest=largest(settings),
         seconds=round(time.monotonic() - begun.monotonic, 3),
         zkboot=__version__,
@@ -175,11 +192,11 @@ def expect_same(settings: Settings, node: Node) -> None:
         raise Stale("this node's data was replaced while it was copied; nothing is kept")
 
 
-def epoch(settings: Settings, last: int) -> int:
-    """The server's current epoch; that of the last transaction where no file says more."""
+def current_epoch(settings: Settings) -> int:
+    """The server's; 0 where no file says: that of its last transaction counts then."""
     with files.unknown_on_error():
         text = files.read_text(f"{settings.node.data_dir}/version-2/{contents.CURRENT_EPOCH}") or ""
-    return max(last >> 32, int(text) if text.strip().isdecimal() else 0)
+    return int(text) if text.strip().isdecimal() else 0
 
 
 def zookeeper_version(settings: Settings) -> str:

@@ -55,7 +55,7 @@ class Manifest(NamedTuple):
     server_id: int
     instance_id: str  # of the node that made it
     mode: str  # hot: copied while the server ran; cold: its server was stopped
-    had_quorum: bool
+    had_quorum: bool  # all that was acknowledged before is in it; without, others may have held more
     epoch: int  # the server's current epoch
     first: int  # zxid of the snapshot
     last: int  # zxid

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from zkboot import observe
 from zkboot import record as records
 from zkboot.errors import UnknownFact
-from zkboot.model import Data, Disk, DiskState, Identity, Me, Quorum, Record, Unknown
+from zkboot.model import Configuration, Data, Disk, DiskState, Identity, Me, Quorum, Record, Unknown
 from zkboot.settings import Settings
 from zkboot.world import World
 from zkboot.zookeeper import configuration, contents, files
@@ -13,13 +13,20 @@ from zkboot.zookeeper.generation import Generation
 
 
 class Node(NamedTuple):
-    """`quorum` is None when none is seen; `wanted` is the zxid that a copy must reach."""
+    """`quorum` is None when none is seen; `wanted` is the zxid that a copy must reach; `alone` is whether this node is a quorum
+    by itself, running or not: the last of a group that goes to zero."""
 
     me: Me
     identity: Identity
     server_id: int | None
     quorum: Quorum | None
     wanted: int
+    alone: bool
+
+    @property
+    def has_all(self) -> bool:
+        """Whether a copy that reaches `wanted` holds all that was acknowledged before it; else others may hold more."""
+        return self.quorum is not None or self.alone
 
 
 def look(world: World, settings: Settings) -> Node:
@@ -42,7 +49,15 @@ def look(world: World, settings: Settings) -> Node:
         )
     quorum = seen if isinstance(seen, Quorum) else None
     wanted = reached(world, quorum) if quorum is not None else contents.NOTHING
-    return Node(me, generation.identity, generation.server_id, quorum, wanted)
+    alone = is_alone(generation.identity, generation.server_id, record, committed)
+    return Node(me, generation.identity, generation.server_id, quorum, wanted, alone)
+
+
+def is_alone(identity: Identity, server_id: int | None, record: Record | None, committed: Configuration | None) -> bool:
+    """The only voter of the last generation: nothing is acknowledged without it, and another configuration none without it."""
+    if record is None or committed is None or identity != Identity(record.cluster_id, record.generation):
+        return False
+    return server_id is not None and [voter.id for voter in committed.voters] == [server_id]
 
 
 def belongs(identity: Identity, record: Record, quorum: Quorum | None | Unknown) -> bool:

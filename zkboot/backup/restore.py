@@ -2,6 +2,7 @@
 it is kept. What a seed's disk is made of them is `zookeeper.disk`'s."""
 
 import errno
+import math
 import os
 import time
 from collections.abc import Callable
@@ -38,17 +39,23 @@ class NodeBackups:
         return f"{len(objects)} objects under s3://{backup.bucket}/{backup.prefix}" if objects else ""
 
     def newest(self, cluster_id: str) -> Backup | None:
+        """One that was made without a quorum holds all that those before it do, and what else is not known: it is as old as the
+        last that is known to have held all."""
         listed = catalogue.read(self._store, self._settings.backup.prefix)
+        found = None
         for entry in reversed(listed.entries):
-            if entry.verified is None:
+            if entry.damaged is not None or (found is None and entry.verified is None):
                 continue
             try:
                 manifest = catalogue.load(self._store, self._settings.backup.prefix, entry.name)
             except Damaged:
                 continue
-            if manifest.cluster_id == cluster_id:
-                return of_manifest(manifest, listed.date - entry.as_of)
-        return None
+            if manifest.cluster_id != cluster_id:
+                continue
+            found = found or of_manifest(manifest, math.inf)
+            if catalogue.has_all(entry, manifest):
+                return found._replace(age=listed.date - entry.as_of)
+        return found
 
     def last(self, tell: Tell) -> None:
         self._copy(tell)

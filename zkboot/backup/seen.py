@@ -1,5 +1,5 @@
-"""What this node last saw of the backups, in a small file of its own: how old the newest verified one is can then be said each
-minute without AWS. Every look of the timer writes it (`zkboot backup --scheduled`).
+"""What this node last saw of the backups, in a small file of its own: how old the newest verified one is (of those that were made
+with a quorum) can then be said each minute without AWS. Every look of the timer writes it (`zkboot backup --scheduled`).
 
 `<state_dir>/backup.json`, schema 1. Instants are the store's clock, seconds since 1970. A light turn may read it: nothing dear is
 imported here.
