@@ -82,6 +82,9 @@ class Place:
     def remove_all(self) -> None:
         self.remove(*self.keys())
 
+    def remove_record(self) -> None:
+        self._admin.delete_object(Bucket=BUCKET, Key=f"control/{CLUSTER}/record.json")
+
 
 def prove(machine: Machine) -> None:
     """Write the identity znode, by which an ensemble is known."""

@@ -1,6 +1,7 @@
 """A hot backup of real servers, and what is read back of it."""
 
 import contextlib
+import math
 import re
 import shutil
 import signal
@@ -9,21 +10,23 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.backup.ensemble import Place, client, held, prove
-from tests.integration.aws import Node, node, node_of
+from tests.integration.aws import CLUSTER, Node, node, node_of
 from tests.integration.servers import SMALL_JVM, Machine, machines, wait_for
 from tests.lab import faults, processes
-from zkboot import backups, cli, steps
+from zkboot import backups, cli, restores, steps
+from zkboot import record as records
 from zkboot.backup import making, seen, turn
 from zkboot.backup import manifest as manifests
 from zkboot.backup.lease import Held
 from zkboot.backup.manifest import name_of
 from zkboot.backup.survey import Source, Survey
 from zkboot.errors import Damaged, UnknownFact
-from zkboot.model import Configuration, Identity, Mode
+from zkboot.model import Configuration, Identity, Mode, Record, Scope, State
 from zkboot.zookeeper.disk import NodeDisk
 from zkboot.zookeeper.server import NodeServer
 
@@ -394,13 +397,7 @@ def test_what_another_cluster_keeps_under_the_prefix_is_no_backup_of_this_one(pl
     place.scheduled()
     own = place.newest()
 
-    def as_anothers(name: str) -> None:
-        body = manifests.to_json(own._replace(cluster_id="another", name=name))
-        for ending in (".tar.gz", ".verified.json"):
-            place.put(name + ending, place.get(own.name + ending))
-        place.put(name + ".manifest.json", body)
-
-    as_anothers(name_of(manifests.instant_of(own.name) + 1))
+    as_another(place, name_of(manifests.instant_of(own.name) + 1), cluster_id="another")
     place.said.clear()
     place.scheduled()
     assert place.said == ["no backup is due: the next one in 24 h"]
@@ -431,25 +428,159 @@ def test_the_time_that_it_took_begins_with_its_name(
     assert place.newest().seconds >= 1000
 
 
+def test_an_epoch_that_comes_meanwhile_does_not_rank_the_copy_higher(aws: Node, hook: None, tmp_path: Path) -> None:
+    """What is written in that epoch is not in it, and by the epoch who holds that is found."""
+    with machines(tmp_path, 1) as [alone]:
+        alone.create()
+        prove(alone)
+        alone.kill()
+        place, epoch = Place(aws, alone), alone.data / "version-2/currentEpoch"
+        before = int(epoch.read_text())
+
+        def elect(when: str, name: str) -> None:
+            if (when, name) == ("before", "begin upload"):
+                epoch.write_text(f"{before + 1}")
+
+        steps.hook = elect
+        place.remove_all()
+        place.typed()
+        assert place.newest().epoch == before and int(epoch.read_text()) == before + 1
+        place.remove_all()
+
+
+def of_copy(aws: Node, machine: Machine, folder: Path) -> Place:
+    """That machine with the data that it has now, whatever it is that follows."""
+    shutil.copytree(machine.data, folder / "data")
+    found = Place(aws, machine)
+    node_settings = machine.settings.node._replace(
+        data_dir=str(folder / "data"), data_log_dir="", state_dir=str(folder / "state")
+    )
+    found.settings = found.settings._replace(node=node_settings)
+    return found
+
+
 def test_without_a_quorum_a_person_still_gets_one(place: Place, ensemble: list[Machine], aws: Node, tmp_path: Path) -> None:
-    """Unless the newest is ahead of it: what is behind would stand before it. Of a group that goes to zero two
-    may each be the last, in their own eyes."""
+    """Unless one is ahead of it: what is behind would stand before it. Of a group that goes to zero two
+    may each be the last, in their own eyes. What others may have written meanwhile is missing in it: it stands for none with a
+    quorum."""
     leader, follower = ensemble
     write(leader)
-    shutil.copytree(follower.data, tmp_path / "data")
+    behind = of_copy(aws, follower, tmp_path)
+    write(leader)
+    place.scheduled()
+    of_a_quorum = aged(place, 86_400 + 3 * turn.LOOK)
     write(leader)
     leader.kill()
     follower.wait_for(Mode.NONE)
-    with pytest.raises(UnknownFact, match="no quorum is seen to serve"):
-        place.scheduled()
+    place.said.clear()
     place.typed()
     assert place.said[0] == "no quorum is seen to serve: this copies what this node holds, which others may be ahead of"
     name = place.newest().name
     assert not place.newest().had_quorum and place.said[-1].startswith("verified ")
-    behind = Place(aws, follower)
-    older = follower.settings.node._replace(data_dir=str(tmp_path / "data"), data_log_dir="")
-    behind.settings = behind.settings._replace(node=older)
+
+    chosen = restores.choose(place.world, place.store, place.settings, restores.Asked(None, None, adopt=True), place.said.append)
+    assert chosen.told.endswith(", made without a quorum: others may have held more)")
+
+    # Nothing is ahead of it, and whether it holds all is not known.
+    for _ in range(2):
+        expect_as_of(place, of_a_quorum, name)
+        with pytest.raises(UnknownFact, match="no quorum is seen to serve"):
+            place.scheduled()
+        place.typed()
+        unknown = "whether others hold more is not known"
+        assert place.said[-1] == f"backup {name} holds all that is here, none is made; {unknown}"
+    assert not place.keys() & {f"{name}.current.json"}
+
     behind.typed()
     one = r"0x\w+ of generation 1"
-    assert re.fullmatch(rf"backup {name}, {one}, is ahead of this node, {one}: none is made of that", behind.said[-1])
-    assert [entry.name for entry in place.listed().entries] == [name]
+    ahead = rf"is ahead of this node, {one}: none is made of that"
+    assert re.fullmatch(rf"backup {name}, {one}, {ahead}", behind.said[-1])
+    # Nor where the newest is damaged, or another cluster's.
+    as_another(place, name_of(manifests.instant_of(name) + 1), cluster_id="another")
+    archive = place.get(f"{name}.tar.gz")
+    place.put(f"{name}.tar.gz", archive[:-100])
+    place.remove(f"{name}.verified.json")
+    for _ in range(2):
+        behind.typed()
+        assert re.fullmatch(rf"backup {of_a_quorum}, {one}, {ahead}", behind.said[-1])
+        newest = place.world.backups.newest("c0ffee")
+        assert newest and newest.name == of_a_quorum
+    assert any(said.startswith(f"backup {name} is damaged, and passed over: ") for said in behind.said)
+    assert len(place.listed().entries) == 3
+
+    # A quorum again, which finds that nothing was written since.
+    place.put(f"{name}.tar.gz", archive)
+    place.remove(f"{name}.damaged.json")
+    leader.start()
+    for machine in ensemble:
+        machine.wait_for(Mode.LEADER, Mode.FOLLOWER)
+    current = f"nothing was written since backup {name}: it is still current"
+    wait_for("it to be seen", lambda: place.typed() or place.said[-1] == current)
+    place.scheduled()
+    assert place.said[-1].startswith("no backup is due")
+    known, newest = seen.read(place.settings.node.state_dir), place.world.backups.newest("c0ffee")
+    assert known and newest and known.name == newest.name == name and newest.age < 3600
+
+
+def aged(place: Place, seconds: float) -> str:
+    """The newest backup, as if it had been made so long before; its name then."""
+    newest = place.newest().name
+    name = name_of(manifests.instant_of(newest) - seconds)
+    for ending in (".tar.gz", ".manifest.json", ".verified.json"):
+        place.put(name + ending, place.get(newest + ending).replace(newest.encode(), name.encode()))
+        place.remove(newest + ending)
+    return name
+
+
+def as_another(place: Place, name: str, **changed: Any) -> None:
+    """The newest backup once more, with that said of it."""
+    own = place.newest()
+    for ending in (".tar.gz", ".verified.json"):
+        place.put(name + ending, place.get(own.name + ending))
+    place.put(name + ".manifest.json", manifests.to_json(own._replace(name=name, **changed)))
+
+
+def expect_as_of(place: Place, of_a_quorum: str, name: str) -> None:
+    """The age of what is restored, and the figure, are those of the last that was made with a quorum."""
+    newest, known = place.world.backups.newest("c0ffee"), seen.read(place.settings.node.state_dir)
+    assert newest and newest.name == name and newest.age > 86_400
+    assert known and known.name == of_a_quorum and known.seen - known.as_of > 86_400
+
+
+def test_the_last_of_a_group_is_a_quorum_by_itself(aws: Node, tmp_path: Path) -> None:
+    """Its server is stopped already; where it had others beside it, these may have gone on."""
+    with machines(tmp_path, 2) as (last, other):
+        last.create()
+        prove(last)
+        write(last)
+        place = Place(aws, last)
+        place.remove_all()
+        with recorded(place):
+            last.kill()
+            place.typed()
+            assert place.newest().had_quorum and place.said[0].startswith("copying "), place.said
+            place.typed()
+            assert "it is still current" in place.said[-1]
+            newest = place.world.backups.newest("c0ffee")
+            assert newest and newest.age < 3600
+
+            place.remove_all()
+            last.start()
+            last.wait_for(Mode.LEADER)
+            other.join(last)
+            last.kill()
+            other.kill()
+            place.typed()
+            assert not place.newest().had_quorum
+            newest = place.world.backups.newest("c0ffee")
+            assert newest and newest.age == math.inf, "nothing is known of when it held all"
+        place.remove_all()
+
+
+@contextlib.contextmanager
+def recorded(place: Place) -> Iterator[None]:
+    """The cluster's record, for as long as that."""
+    record = Record(1, "0" * 16, "c0ffee", Scope("1", "r", "v", "g"), 1, State.CREATED, "i-1", True, (1,), 0, {})
+    records.create(place.world.store, CLUSTER, record)
+    yield
+    place.remove_record()
