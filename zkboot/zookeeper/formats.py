@@ -40,6 +40,15 @@ PIECE = 1 << 20
 ZEROS = bytes(PIECE)
 
 
+class TooLong(Damaged):
+    """A whole record that is longer than a server takes, which is a setting and no word about the disk: it was lowered, or the end
+    of a session with very many ephemeral nodes became one long record. `length` is in bytes."""
+
+    def __init__(self, text: str, length: int) -> None:
+        super().__init__(text)
+        self.length = length
+
+
 class Named(NamedTuple):
     """A log or snapshot by its name."""
 
@@ -89,7 +98,7 @@ def read_log(path: str, largest: int) -> Iterator[Record]:
 
     `largest` is the longest payload in bytes that a server accepts. An empty file has no records, as for ZooKeeper 3.9.
     Raises Damaged naming file and offset: no header, a wrong checksum, an impossible length, anything but zeros after the end;
-    UnknownFact where a record is whole, and longer than that.
+    TooLong where a record is longer than that, and whole.
     """
     with open(path, "rb", buffering=PIECE) as file:
         if os.fstat(file.fileno()).st_size == 0:
@@ -121,8 +130,8 @@ def _read_record(file: BinaryIO, path: str, offset: int, largest: int) -> Record
     if length in (0, -1):
         return None
     if not 0 < length <= largest:
-        expect_no_whole_one(file, length, checksum, f"{path}, offset {offset}", largest)
-        raise Damaged(f"{path}, offset {offset}: a record of {length} bytes (at most {largest} are possible)")
+        found = f"{path}, offset {offset}: a record of {length} bytes (at most {largest} are possible)"
+        raise TooLong(found, length) if _is_whole(file, length, checksum) else Damaged(found)
     payload, end = file.read(length), file.read(1)
     if end != RECORD_END:  # it was being written when the power went: nobody was told that it is safe
         if _holds_a_shorter_one(payload, checksum):
@@ -138,15 +147,9 @@ def _read_record(file: BinaryIO, path: str, offset: int, largest: int) -> Record
     return Record(RECORD_ZXID.unpack_from(payload, ZXID_AT)[0], offset, end_at, _changes(payload), payload)
 
 
-def expect_no_whole_one(file: BinaryIO, length: int, checksum: int, where: str, largest: int) -> None:
-    """What a server accepts is a setting, and no word about the disk: it was lowered, or the end of a session with very many
-    ephemeral nodes became one long record. Raises UnknownFact where the record is whole."""
+def _is_whole(file: BinaryIO, length: int, checksum: int) -> bool:
     payload = file.read(length) if 0 < length <= LONGEST else b""
-    if len(payload) == length and file.read(1) == RECORD_END and zlib.adler32(payload) == checksum:
-        raise UnknownFact(
-            f"{where}: a whole record of {length} bytes, and servers with this zookeeper.jute_maxbuffer read {largest} at most;"
-            f" on every node set zookeeper.jute_maxbuffer to {-(-length // 2)} or more, and recovery goes on"
-        )
+    return len(payload) == length and file.read(1) == RECORD_END and zlib.adler32(payload) == checksum
 
 
 def _changes(payload: bytes) -> bool:
