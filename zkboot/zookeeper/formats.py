@@ -41,8 +41,9 @@ ZEROS = bytes(PIECE)
 
 
 class TooLong(Damaged):
-    """A whole record that is longer than a server takes, which is a setting and no word about the disk: it was lowered, or the end
-    of a session with very many ephemeral nodes became one long record. `length` is in bytes."""
+    """A whole record that is longer than a server takes, which is a setting and no word about the disk: it was lowered, or the
+    end of a session with very many ephemeral nodes became one long record. `length` is in bytes.
+    """
 
     def __init__(self, text: str, length: int) -> None:
         super().__init__(text)
