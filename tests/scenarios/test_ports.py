@@ -21,6 +21,8 @@ def test_three_create_a_fourth_joins_and_one_is_replaced_at_the_ports_of_the_set
         zk.wait_serving(4)
     created_once(zk)
     servers = zk.wait_until(lambda: found_healthy(zk.leader()), "the leader finds all healthy")
+    refused = zk.leader().zkboot("--set", "zookeeper.client_port=2181", "status")
+    assert refused.returncode == 2 and "listens at 12181" in refused.stdout and "set it to 12181" in refused.stdout
     assert [{name: server[name] for name in PORTS} for server in servers] == [PORTS] * 4
 
 
