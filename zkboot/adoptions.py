@@ -166,6 +166,12 @@ def follow_group(world: World, settings: Settings) -> str:
     record, me = known_record(found), found.observation.me
     if record.scope == me.scope:
         raise Refused(f"the record is of this node's group {me.scope.group} already: nothing to adopt")
+    if record.scope.region_of_account != me.scope.region_of_account:
+        raise Refused(
+            f"the record is of region {record.scope.region} of account {record.scope.account}, whose instances EC2 does not "
+            f"know in {me.scope.region} of {me.scope.account}: that ensemble may serve, and nothing was done. Give this one "
+            "a bucket of its own; `zkboot restore --adopt-cluster-id` takes a copy of the data in"
+        )
     left_behind = still_there(world, record, me)
     if left_behind:
         raise Refused(

@@ -71,6 +71,11 @@ class Scope(NamedTuple):
     vpc: str
     group: str
 
+    @property
+    def region_of_account(self) -> tuple[str, str]:
+        """As far as one EC2 knows the instances."""
+        return self.account, self.region
+
 
 class Me(NamedTuple):
     """This node, as the instance metadata tells it."""

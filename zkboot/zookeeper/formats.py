@@ -31,6 +31,7 @@ RECORD_TYPE = struct.Struct(">i")
 TYPE_AT, TRANSACTION_AT = 28, 32  # in a payload
 ERROR, CREATE_SESSION, CLOSE_SESSION = -1, -10, -11  # types, by `ZooDefs.OpCode`
 RECORD_END = b"B"
+LONGEST = 1 << 29  # bytes of a record that is looked at though no server of this node's accepts it
 
 SEAL = struct.Struct(">qi1s")
 DIGEST = struct.Struct(">qiq")
@@ -87,7 +88,8 @@ def read_log(path: str, largest: int) -> Iterator[Record]:
     """The whole records of a log, each verified, in order; ends at the first length of 0 and at an unfinished last record.
 
     `largest` is the longest payload in bytes that a server accepts. An empty file has no records, as for ZooKeeper 3.9.
-    Raises Damaged naming file and offset: no header, a wrong checksum, an impossible length, anything but zeros after the end.
+    Raises Damaged naming file and offset: no header, a wrong checksum, an impossible length, anything but zeros after the end;
+    UnknownFact where a record is whole, and longer than that.
     """
     with open(path, "rb", buffering=PIECE) as file:
         if os.fstat(file.fileno()).st_size == 0:
@@ -119,6 +121,7 @@ def _read_record(file: BinaryIO, path: str, offset: int, largest: int) -> Record
     if length in (0, -1):
         return None
     if not 0 < length <= largest:
+        expect_no_whole_one(file, length, checksum, f"{path}, offset {offset}", largest)
         raise Damaged(f"{path}, offset {offset}: a record of {length} bytes (at most {largest} are possible)")
     payload, end = file.read(length), file.read(1)
     if end != RECORD_END:  # it was being written when the power went: nobody was told that it is safe
@@ -133,6 +136,17 @@ def _read_record(file: BinaryIO, path: str, offset: int, largest: int) -> Record
         raise Damaged(f"{path}, offset {offset}: a record of {length} bytes is too short for a transaction")
     end_at = offset + RECORD_HEADER.size + length + 1
     return Record(RECORD_ZXID.unpack_from(payload, ZXID_AT)[0], offset, end_at, _changes(payload), payload)
+
+
+def expect_no_whole_one(file: BinaryIO, length: int, checksum: int, where: str, largest: int) -> None:
+    """What a server accepts is a setting, and no word about the disk: it was lowered, or the end of a session with very many
+    ephemeral nodes became one long record. Raises UnknownFact where the record is whole."""
+    payload = file.read(length) if 0 < length <= LONGEST else b""
+    if len(payload) == length and file.read(1) == RECORD_END and zlib.adler32(payload) == checksum:
+        raise UnknownFact(
+            f"{where}: a whole record of {length} bytes, and servers with this zookeeper.jute_maxbuffer read {largest} at most;"
+            f" on every node set zookeeper.jute_maxbuffer to {-(-length // 2)} or more, and recovery goes on"
+        )
 
 
 def _changes(payload: bytes) -> bool:
