@@ -145,9 +145,9 @@ class Words:
         server = configuration.server(self.own_id)
         return server if server is not None and server.address == self.seen.me.address else None
 
-    def line(self, server_id: int, address: str, role: Role = Role.PARTICIPANT) -> Server:
+    def line(self, server_id: int, address: str) -> Server:
         """The line of a server that is new to its configuration. One that is there already keeps its own, ports and all."""
-        return Server(server_id, address, role, *self.seen.limits.ports)
+        return Server(server_id, address, Role.PARTICIPANT, *self.seen.limits.ports)
 
     @cached_property
     def of_generation(self) -> bool:
