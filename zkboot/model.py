@@ -295,7 +295,7 @@ class Backup(NamedTuple):
     identity: Identity
     epoch: int
     zxid: int
-    age: float  # seconds by S3's clock, since it is known to have held all that had been written
+    age: float | None  # seconds by S3's clock, since it is known to have held all that had been written; None: it never was
 
 
 class Held(NamedTuple):

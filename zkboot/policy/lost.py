@@ -1,7 +1,5 @@
 """Rows 17 to 22: the quorum is lost."""
 
-from math import isfinite
-
 from zkboot.model import Action, Backup, Data, Decision, DiskState, Holds, Report, Server, State, Unknown
 from zkboot.policy.beginning import adopting
 from zkboot.policy.shared import say
@@ -98,7 +96,7 @@ def row_20(w: Words) -> bool:
     backup = w.seen.backup
     if not backup_is_ahead(w) or backup is None or isinstance(backup, Unknown):
         return False
-    return 0 < backup.age <= w.seen.limits.auto_restore
+    return backup.age is not None and 0 < backup.age <= w.seen.limits.auto_restore
 
 
 def then_20(w: Words) -> Decision:
@@ -162,7 +160,7 @@ def then_22(w: Words) -> Decision:
 
 
 def aged(backup: Backup) -> str:
-    return f"{backup.age:.0f} s old" if isfinite(backup.age) else "copied without a quorum, so that more may have been written"
+    return f"{backup.age:.0f} s old" if backup.age is not None else "copied without a quorum, so that more may have been written"
 
 
 def standing(w: Words) -> str:
