@@ -71,6 +71,13 @@ def take_in(world: World, settings: Settings, me: Me, disk: Disk, known: Record 
     own = next((s for s in view.configuration.servers if s.address == me.address), None)
     if own is None:
         raise Refused(f"the ensemble at {through} has no server at {me.address}: this node is no member of it")
+    port = settings.zookeeper.client_port
+    elsewhere = [f"server {s.id} at {s.client_port}" for s in view.configuration.servers if s.client_port != port]
+    if elsewhere:
+        raise Refused(
+            f"zookeeper.client_port is {port}, where zkboot looks for every server, and clients are served by "
+            f"{', '.join(elsewhere)}: nothing was done. Give all servers one port (reconfig, or their zoo.cfg) and set it here"
+        )
     if known is None and view.identity is not None:
         raise Refused(
             f"the ensemble at {through} belongs to cluster {view.identity.cluster_id}, whose record is missing: put it back"
@@ -159,6 +166,12 @@ def follow_group(world: World, settings: Settings) -> str:
     record, me = known_record(found), found.observation.me
     if record.scope == me.scope:
         raise Refused(f"the record is of this node's group {me.scope.group} already: nothing to adopt")
+    if record.scope.region_of_account != me.scope.region_of_account:
+        raise Refused(
+            f"the record is of region {record.scope.region} of account {record.scope.account}, whose instances EC2 does not "
+            f"know in {me.scope.region} of {me.scope.account}: that ensemble may serve, and nothing was done. Give this one "
+            "a bucket of its own; `zkboot restore --adopt-cluster-id` takes a copy of the data in"
+        )
     left_behind = still_there(world, record, me)
     if left_behind:
         raise Refused(

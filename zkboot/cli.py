@@ -59,7 +59,8 @@ COMMANDS = {
     "leave": Help(
         "take this node out of the ensemble and stop its server",
         "What a group does to an instance that it takes, by hand: out of the configuration in one reconfiguration that keeps a\n"
-        "quorum, then the server is stopped. Waits where that is not possible yet.",
+        "quorum, then the server is stopped. Waits where that is not possible yet. Recovery lets this node in again within a\n"
+        "minute; to keep it out, stop that first: systemctl disable --now zkboot-recover.timer",
         "zkboot leave",
     ),
     "status": Help(
@@ -156,6 +157,7 @@ COMMANDS = {
     "version": Help("show the version", "", "zkboot version"),
 }
 LATER = ("pause", "resume")
+STATED = ("reseed", "restore", "create")  # of which the intent stands in the record until it is carried out or withdrawn
 
 
 class Ended(BaseException):
@@ -181,7 +183,7 @@ def guarded(work: Callable[[], int], argv: list[str]) -> int:
         return work()
     except Ended as ended:
         code = 128 + ended.number
-        _complain(f"ended by {signal.Signals(ended.number).name}; the next turn goes on from here", code, argv)
+        _complain(f"ended by {signal.Signals(ended.number).name}; {_what_stands(argv)}", code, argv)
         return code
     except BrokenPipeError:
         # Who read the output has gone (`zkboot status | head`); the interpreter would complain while flushing.
@@ -197,6 +199,14 @@ def guarded(work: Callable[[], int], argv: list[str]) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _what_stands(argv: list[str]) -> str:
+    """What is left to do after a command that ended early."""
+    typed = next((word for word in argv if word in STATED), "")
+    if not typed or "--abort" in argv:
+        return "the next turn goes on from here"
+    return f"members that it has stopped stay stopped: run it again, or withdraw it: zkboot {typed} --abort"
 
 
 def parse(argv: list[str]) -> argparse.Namespace:

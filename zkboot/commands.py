@@ -4,14 +4,15 @@ Each of the three writes its intent into the record by compare-and-set; every li
 stopped and reports, and does nothing else until the intent is carried out or withdrawn. It goes on once each living member has.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from zkboot import record as records
 from zkboot.actions.given import Act, password
 from zkboot.actions.seeding import next_generation, restoring
 from zkboot.actions.writing import put_report, replace_record
 from zkboot.errors import FAILED, Halted, Stale, UnknownFact, ZkbootError
-from zkboot.model import Action, Change, Decision, DiskState, Holds, Intent, Observation, Quorum, Record, Report, State
+from zkboot.model import Action, Change, Decision, DiskState, Holds, Intent, Observation, Quorum, Record, Report, State, Unknown
 from zkboot.notes import Notes
 from zkboot.observe import Seen, observe
 from zkboot.reconcile import Say, Turn, turn
@@ -40,11 +41,39 @@ def replace(world: World, settings: Settings, say: Say, command: str, live: bool
     if source and under_way(found.observation, source):
         return bootstrap(world, settings, say)
     record = intend(world, settings, found, command, live, source)
-    latest = follow(world, settings, say, record)
-    if source:
-        say(latest._replace(sentence=given_up(world, latest, source)))
-    name_seed(world, settings, record)
+    with standing(command):
+        carry_out(world, settings, say, record)
     return bootstrap(world, settings, say)
+
+
+def carry_out(world: World, settings: Settings, say: Say, record: Record) -> None:
+    """All stop, this node is named the seed; what cannot be read or written at that moment is tried again."""
+    assert record.intent is not None
+    end = world.clock.monotonic() + settings.timing.bootstrap_timeout
+    while True:
+        latest = follow(world, settings, say, record)
+        try:
+            if record.intent.source:
+                say(latest._replace(sentence=given_up(world, latest, record.intent.source)))
+            name_seed(world, settings, record)
+            return
+        except (Stale, UnknownFact) as error:
+            if world.clock.monotonic() >= end:
+                raise
+            say(latest._replace(sentence=f"waiting: {error}"))
+            world.clock.sleep(settings.timing.turn_pause)
+
+
+@contextmanager
+def standing(command: str) -> Iterator[None]:
+    """From here on members stop for it, and nothing but the command itself, or its withdrawal, starts them again."""
+    try:
+        yield
+    except (Stale, UnknownFact) as error:
+        raise type(error)(
+            f"{error}. The command stands in the record, and members that have read it stay stopped: run it again, or withdraw "
+            f"it: `zkboot {command} --abort` on any node"
+        ) from error
 
 
 def under_way(seen: Observation, source: str) -> bool:
@@ -180,7 +209,12 @@ def followed(report: Report | None, record: Record) -> bool:
 def name_seed(world: World, settings: Settings, intended: Record) -> None:
     """The next generation, seeded by this node; with it the intent is carried out."""
     found = observe(world, settings, Notes(world))
-    seen, record = found.observation, known_record(found)
+    seen = found.observation
+    if isinstance(seen.record, Unknown):
+        raise UnknownFact(f"the cluster's record cannot be read: {seen.record.why}")
+    record = known_record(found)
+    if record.intent is None and record.generation > intended.generation and Words(seen).is_seed:
+        return  # the answer to that write was lost
     if record.intent is None or record.intent != intended.intent:
         raise Refused(WITHDRAWN)
     command = record.intent.command

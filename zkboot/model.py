@@ -26,15 +26,23 @@ class Role(StrEnum):
     OBSERVER = "observer"
 
 
+class Ports(NamedTuple):
+    """Where a server listens. Clients, and zkboot itself, look for every server of an ensemble at one `client` port."""
+
+    client: int = 2181
+    quorum: int = 2888
+    election: int = 3888
+
+
 class Server(NamedTuple):
-    """One `server.N=` line of a configuration."""
+    """One `server.N=` line of a configuration. A new one of the own ensemble is made by `Words.line`."""
 
     id: int
     address: str
     role: Role = Role.PARTICIPANT
-    client_port: int = 2181
-    quorum_port: int = 2888
-    election_port: int = 3888
+    client_port: int = Ports().client
+    quorum_port: int = Ports().quorum
+    election_port: int = Ports().election
 
 
 class Configuration(NamedTuple):
@@ -62,6 +70,11 @@ class Scope(NamedTuple):
     region: str
     vpc: str
     group: str
+
+    @property
+    def region_of_account(self) -> tuple[str, str]:
+        """As far as one EC2 knows the instances."""
+        return self.account, self.region
 
 
 class Me(NamedTuple):
@@ -282,7 +295,7 @@ class Backup(NamedTuple):
     identity: Identity
     epoch: int
     zxid: int
-    age: float  # seconds by S3's clock, since it is known to have held all that had been written; inf where that is not known
+    age: float | None  # seconds by S3's clock, since it is known to have held all that had been written; None: it never was
 
 
 class Held(NamedTuple):
@@ -303,6 +316,7 @@ class Limits(NamedTuple):
     auto_restore: float = 0.0  # the greatest age of a backup restored unasked; 0 is off
     report: float = 20.0  # without a quorum, reports are written again this often
     backups: bool = False  # they are made, and so is a last one when the group goes to zero
+    ports: Ports = Ports()  # of every server that is added
 
 
 class Observation(NamedTuple):

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
-from zkboot.model import HIGHEST_ID, Limits
+from zkboot.model import HIGHEST_ID, Limits, Ports
 
 Passed = str | int | bool
 
@@ -121,9 +121,9 @@ class Zookeeper(NamedTuple):
     tick_time: Annotated[int, Rule("tickTime, in milliseconds", low=50, high=60_000)] = 2000
     init_limit: Annotated[int, Rule("initLimit, in ticks; 0 is computed from the snapshot's size", high=100_000)] = 0
     sync_limit: Annotated[int, Rule("syncLimit, in ticks", low=1, high=1000)] = 5
-    client_port: Annotated[int, Rule("where clients connect", low=1, high=65_535)] = 2181
-    quorum_port: Annotated[int, Rule("where followers connect to the leader", low=1, high=65_535)] = 2888
-    election_port: Annotated[int, Rule("where leaders are elected", low=1, high=65_535)] = 3888
+    client_port: Annotated[int, Rule("where clients connect; fixed while the ensemble lives", low=1, high=65_535)] = 2181
+    quorum_port: Annotated[int, Rule("where followers connect to the leader; fixed likewise", low=1, high=65_535)] = 2888
+    election_port: Annotated[int, Rule("where leaders are elected; fixed likewise", low=1, high=65_535)] = 3888
     snap_count: Annotated[int, Rule("snapCount, in transactions", low=2)] = 100_000
     autopurge_retain: Annotated[int, Rule("autopurge.snapRetainCount, in snapshots", low=3)] = 3
     autopurge_interval: Annotated[int, Rule("autopurge.purgeInterval, in hours; 0 purges nothing")] = 1
@@ -201,6 +201,7 @@ class Settings(NamedTuple):
             auto_restore=self.ensemble.auto_restore,
             report=self.timing.report_interval,
             backups=self.backup.interval > 0,
+            ports=Ports(self.zookeeper.client_port, self.zookeeper.quorum_port, self.zookeeper.election_port),
         )
 
 

@@ -20,6 +20,7 @@ from zkboot.model import (
     Quorum,
     Record,
     Report,
+    Role,
     Server,
     State,
     Unknown,
@@ -144,6 +145,10 @@ class Words:
         server = configuration.server(self.own_id)
         return server if server is not None and server.address == self.seen.me.address else None
 
+    def line(self, server_id: int, address: str) -> Server:
+        """The line of a server that is new to its configuration. One that is there already keeps its own, ports and all."""
+        return Server(server_id, address, Role.PARTICIPANT, *self.seen.limits.ports)
+
     @cached_property
     def of_generation(self) -> bool:
         """The own disk's generation file names the record's generation."""
@@ -262,13 +267,13 @@ class Words:
         """Other living nodes whose claimed id is in no configuration yet, and whose server follows in step."""
         assert self.quorum is not None and self.record is not None
         return tuple(
-            Server(server_id, claim.address)
+            self.line(server_id, claim.address)
             for server_id, claim in sorted(self.record.members.items())
             if claim.instance_id != self.seen.me.instance_id
             and self.quorum.configuration.server(server_id) is None
             and self.in_step(claim.address)
             and not self.dead(claim.instance_id)
-            and not self.leaving(Server(server_id, claim.address))
+            and not self.leaving(self.line(server_id, claim.address))
         )
 
     def in_step(self, address: str) -> bool:
@@ -295,7 +300,7 @@ class Words:
         if self.of_generation and disk.state is DiskState.DATA and disk.data is not None and disk.data.committed is not None:
             found[self.seen.me.instance_id] = disk.data.committed
         elif self.of_generation and self.fenced_creation and self.own_id is not None:
-            found[self.seen.me.instance_id] = Configuration(0, (Server(self.own_id, self.seen.me.address),))
+            found[self.seen.me.instance_id] = Configuration(0, (self.line(self.own_id, self.seen.me.address),))
         return found
 
     @cached_property

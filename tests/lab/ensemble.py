@@ -27,10 +27,10 @@ class Member(NamedTuple):
     role: str
 
 
-def ask(address: str, timeout: float = 1.0) -> Answer | None:
+def ask(address: str, timeout: float = 1.0, port: int = CLIENT_PORT) -> Answer | None:
     """`srvr` of one server; None when it does not answer or does not serve."""
     try:
-        with socket.create_connection((address, CLIENT_PORT), timeout) as connection:
+        with socket.create_connection((address, port), timeout) as connection:
             connection.settimeout(timeout)
             connection.sendall(b"srvr")
             text = b"".join(iter(lambda: connection.recv(4096), b"")).decode(errors="replace")
@@ -41,9 +41,9 @@ def ask(address: str, timeout: float = 1.0) -> Answer | None:
     return Answer(mode[1], int(zxid[1], 16), int(nodes[1])) if mode and zxid and nodes else None
 
 
-def configuration(address: str) -> tuple[int, tuple[Member, ...]]:
+def configuration(address: str, port: int = CLIENT_PORT) -> tuple[int, tuple[Member, ...]]:
     """The version and members that a serving server shows in /zookeeper/config. Raises kazoo's errors."""
-    with client(address, 5.0) as session:
+    with client(address, 5.0, port) as session:
         return parse(session.get("/zookeeper/config")[0].decode())
 
 
@@ -57,10 +57,10 @@ def parse(text: str) -> tuple[int, tuple[Member, ...]]:
 class client:
     """`with client(address) as session:` a kazoo client of one server alone."""
 
-    def __init__(self, address: str, timeout: float = 10.0) -> None:
+    def __init__(self, address: str, timeout: float = 10.0, port: int = CLIENT_PORT) -> None:
         from kazoo.client import KazooClient
 
-        self._client = KazooClient(f"{address}:{CLIENT_PORT}", timeout=timeout, logger=QUIET)
+        self._client = KazooClient(f"{address}:{port}", timeout=timeout, logger=QUIET)
         self._timeout = timeout
 
     def __enter__(self) -> Any:

@@ -65,7 +65,7 @@ class Group:
     @property
     def hosts(self) -> list[str]:
         """Addresses of the living, for a client's connect string."""
-        return [f"{machine.address}:{ensemble.CLIENT_PORT}" for machine in self.living]
+        return [f"{machine.address}:{machine.client_port}" for machine in self.living]
 
     # The ensemble, as its servers and a client see it
 
@@ -108,7 +108,7 @@ class Group:
         for machine in self.living:
             if machine.answer():
                 try:
-                    return ensemble.configuration(machine.address)[1]
+                    return ensemble.configuration(machine.address, machine.client_port)[1]
                 except (KazooException, KazooTimeoutError):
                     continue
         return ()

@@ -50,6 +50,7 @@ class Machine:
         self.zone = site.zone
         self.root = site.root
         self.settings = site.settings
+        self.client_port: int = site.settings.get("zookeeper", {}).get("client_port", ensemble.CLIENT_PORT)
         self.network = site.network
         self.command = list(site.command)
         self.environment = dict(site.environment) | {processes.MARK: str(site.root), "PYTHONPATH": str(CHECKOUT)}
@@ -352,4 +353,4 @@ class Machine:
 
     def answer(self) -> ensemble.Answer | None:
         """What its server says of itself, None when it does not serve."""
-        return ensemble.ask(self.address)
+        return ensemble.ask(self.address, port=self.client_port)

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.faults import Fault
 from tests.lab.group import Group
 from tests.lab.region import Region
-from tests.scenarios.story import created_once, every_write_kept, record, says, serves_again
+from tests.scenarios.story import created_once, every_write_kept, hear, launched, record, says, serves_again
 
 CREATION = (
     "autoscaling:CompleteLifecycleAction",
@@ -77,3 +77,24 @@ def test_the_secret_is_denied_while_a_server_starts(zk: Group) -> None:
             follower.kill_server()
             serves_again(zk, follower, killed)
         zk.wait_serving(3)
+
+
+@pytest.mark.long
+def test_the_secret_is_gone_and_a_person_puts_another(zk: Group) -> None:
+    """All serve on; nobody can be let in until each server was started with the new one."""
+    ssm, members = zk.region.client("ssm"), zk.living
+    (name,) = [parameter["Name"] for parameter in ssm.describe_parameters()["Parameters"] if "super" in parameter["Name"]]
+    with every_write_kept(zk) as ledger:
+        ssm.delete_parameter(Name=name)
+        more = launched(zk)
+        zk.scale(4)
+        (new,) = zk.wait_until(more, "a fourth is launched")
+        hear(new, rf"the secret {name} is gone from SSM, .* put a new value there", zk.region)
+        ledger.wait_writing()
+        ssm.put_parameter(Name=name, Value="another", Type="SecureString")
+        for machine in members:
+            before = machine.server_pid
+            machine.kill_server()
+            serves_again(zk, machine, before)
+            ledger.wait_writing()
+        zk.wait_serving(4)

@@ -88,4 +88,6 @@ def test_a_group_of_the_same_name_in_another_region_halts(region: Region) -> Non
         hear(stranger.living[0], both, region)
         looked_again(region, stranger.living[0])
         assert not stranger.living[0].server_pid
+        refused = stranger.living[0].zkboot("adopt", "--confirm", "zk")
+        assert refused.returncode == 1 and "that ensemble may serve, and nothing was done" in refused.stdout
     assert record(zk) == before

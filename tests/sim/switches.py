@@ -306,9 +306,9 @@ def own_epoch(a: Act) -> int:
     return max(data.current_epoch, data.accepted_epoch, data.zxid >> 32) if data else 0
 
 
-def of_the_first(known: Configuration, server_id: int, address: str) -> Configuration:
+def of_the_first(known: Configuration, me: Server) -> Configuration:
     """A joiner's configuration is older than any of its ensemble."""
-    return ORIGINAL["with_me_watching"](known, server_id, address)._replace(version=0)  # type: ignore[no-any-return]
+    return ORIGINAL["with_me_watching"](known, me)._replace(version=0)  # type: ignore[no-any-return]
 
 
 def members_living(w: Words) -> Any:

@@ -13,6 +13,7 @@ from tests.sim.node import Node
 from tests.sim.simulation import Simulation
 from tests.sim.stories import STORIES, create, settle
 from tests.sim.sweep import sweep
+from zkboot.errors import UnknownFact
 
 
 def told(name: str, seed: int = 1) -> Simulation:
@@ -48,6 +49,26 @@ def test_a_persons_reseed_goes_on_where_nobody_serves_any_more_who_could_be_woke
         if point == "before wake" and not held:
             held.append(node)
             sim.hold(node, 30.0)
+
+    sim.script = script
+    try:
+        STORIES["a person reseeds what serves"](sim)
+    finally:
+        sim.close()
+    assert held
+
+
+@pytest.mark.parametrize("point", ["before name seed", "after name seed"])
+def test_a_persons_reseed_goes_on_when_aws_is_away_at_the_end_of_it(point: str) -> None:
+    """All have stopped for it by then. Where the answer is lost, it finds itself named."""
+    sim, held = Simulation(1), []
+
+    def script(node: Node, at: str) -> None:
+        if at == point and not held:
+            held.append(node)
+            node.aws = False
+            sim.after(5.0, lambda: setattr(node, "aws", True))
+            raise UnknownFact("the answer was lost")
 
     sim.script = script
     try:

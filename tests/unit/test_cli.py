@@ -106,6 +106,13 @@ def test_a_bug_is_called_one_and_shows_its_traceback_only_on_demand(capsys: pyte
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_command_that_others_have_stopped_for_says_what_is_left_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.guarded(lambda: signal.raise_signal(signal.SIGTERM) or 0, ["--json", "restore", "--before", "2026-11-22"])
+    cli.guarded(lambda: signal.raise_signal(signal.SIGTERM) or 0, ["restore", "--abort"])
+    stays, goes_on = capsys.readouterr().err.splitlines()
+    assert "run it again, or withdraw it: zkboot restore --abort" in stays and "the next turn goes on" in goes_on
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_with_one_sentence(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
     inherited = signal.signal(number, signal.default_int_handler)  # whoever started the tests may have ignored it

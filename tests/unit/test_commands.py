@@ -1,13 +1,17 @@
 """What a person's command refuses, in words that name the next step."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from tests.unit.test_cli_render import RECORD, SERVING
-from zkboot import commands
+from tests.unit.test_cli_render import CONFIGURATION, DATA, RECORD, SERVING
+from zkboot import adoptions, commands
 from zkboot.commands import Refused
 from zkboot.errors import UnknownFact
-from zkboot.model import Disk, DiskState, Identity, Intent, Observation, Unknown
+from zkboot.model import Configuration, Disk, DiskState, Identity, Intent, Observation, Process, Unknown
 from zkboot.observe import Seen
+from zkboot.settings_keys import Aws, Settings
+from zkboot.world import View
 
 
 def refused(seen: Observation, command: str = "reseed") -> str:
@@ -46,3 +50,12 @@ def test_a_record_that_cannot_be_read_is_unknown_and_may_be_tried_again() -> Non
     seen = SERVING._replace(record=Unknown("s3:GetObject: throttled"))
     with pytest.raises(UnknownFact, match="nothing was done, as the cluster's record could not be read: s3:GetObject: throttled"):
         commands.known_record(Seen(seen, ""))
+
+
+def test_an_ensemble_is_not_adopted_whose_servers_would_be_looked_for_where_they_are_not() -> None:
+    first, *others = CONFIGURATION.servers
+    view = View(Configuration(1, (first, *(s._replace(client_port=2190 + s.id) for s in others))), None)
+    server = SimpleNamespace(process=Process, view=lambda through: view)
+    world, settings = SimpleNamespace(server=server), Settings("demo", Aws("bucket"))
+    with pytest.raises(Refused, match=r"is 2181, .* by server 2 at 2192, server 3 at 2193, server 4 at 2194: nothing was done"):
+        adoptions.take_in(world, settings, SERVING.me, Disk(DiskState.DATA, data=DATA), None, "10.0.0.2")  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import pytest
 
 from zkboot import older_keys, settings
 from zkboot.errors import SettingsError
-from zkboot.model import Limits
+from zkboot.model import Limits, Ports
 from zkboot.settings_keys import EXTRA, KEYS, SECTIONS
 from zkboot.settings_problems import WRITTEN
 
@@ -62,6 +62,7 @@ def test_a_file_gives_every_type(write) -> None:
         bucket = "demo-bucket"
         [zookeeper]
         tick_time = 500
+        quorum_port = 12888
         jvm_flags = ["-Xlog:gc", "-XX:+UseSerialGC"]
         [zookeeper.extra]
         "quorum.auth.enableSasl" = true
@@ -81,7 +82,7 @@ def test_a_file_gives_every_type(write) -> None:
         "metricsProvider.httpPort": 7000,
         "admin.commandURL": "/commands",
     }
-    assert loaded.limits() == Limits(max_voters=3, id_offset=100, staleness=3.5, backups=True)
+    assert loaded.limits() == Limits(max_voters=3, id_offset=100, staleness=3.5, backups=True, ports=Ports(quorum=12888))
 
 
 def test_all_problems_are_named_at_once_with_file_line_and_key(write) -> None:

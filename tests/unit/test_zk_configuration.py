@@ -29,6 +29,13 @@ def test_lines_are_read_as_zookeeper_writes_them_and_written_alike() -> None:
     assert "version" not in configuration.text_of(found)
 
 
+def test_a_line_without_a_client_port_has_that_of_whoever_shows_it() -> None:
+    """A clientPort of zoo.cfg itself stands in no line of /zookeeper/config (seen of ZooKeeper 3.9.5)."""
+    text = "server.1=10.0.0.1:12888:13888:participant\nserver.2=10.0.0.2:1:2;3\nversion=0"
+    own, other = configuration.parse(text, client_port=12181).servers
+    assert own == Server(1, "10.0.0.1", Role.PARTICIPANT, 12181, 12888, 13888) and other.client_port == 3
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.zk_data import write_epochs, write_log, write_snapshot
+from tests.unit.zk_data import record, write_epochs, write_log, write_snapshot
 from zkboot.errors import Damaged, UnknownFact
 from zkboot.zookeeper import contents, formats
 from zkboot.zookeeper.contents import Contents
@@ -64,6 +64,20 @@ def test_bytes_after_the_end_are_damage(tmp_path: Path) -> None:
         file.write(b"x")
     with pytest.raises(Damaged, match=f"offset {size - 100}: bytes after the end"):
         zxids(path)
+
+
+def test_a_whole_record_that_is_longer_than_a_server_reads_is_no_damage(tmp_path: Path) -> None:
+    """Of what is whole, only a setting keeps a server: to lower it, on all nodes, must not archive every disk."""
+    folder = tmp_path / "version-2"
+    write_snapshot(folder, 0)
+    path = write_log(folder, [E1 + 1])
+    longer = record(E1 + 2, bytes(LARGEST))
+    path.write_bytes(path.read_bytes().rstrip(b"\0") + longer + bytes(1000))
+    with pytest.raises(UnknownFact, match=rf"{path}, offset \d+: a record of 2000032 bytes .*_maxbuffer to 1000016 or more"):
+        read(tmp_path)
+    assert contents.Reader(str(tmp_path), str(tmp_path), 2 * 1_000_016).read().zxid == E1 + 2
+    path.write_bytes(path.read_bytes().replace(longer, longer[:-2] + b"xB"))
+    assert f"{len(longer) - 13} bytes" in read(tmp_path).damage
 
 
 @pytest.mark.parametrize("version", ["3.4", "3.6", "3.9"])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from zkboot.errors import Stale
-from zkboot.model import Decision, Me, Observation, Record
+from zkboot.model import Decision, Me, Observation, Record, State
 from zkboot.settings import Settings
 from zkboot.words import Words
 from zkboot.world import World
@@ -34,6 +34,12 @@ class Act(NamedTuple):
 
 def password(a: Act) -> str:
     found = a.world.store.secret(a.settings.aws.secret)
+    name = a.settings.aws.secret
+    if found is None and a.words.record is not None and a.words.record.state is State.CREATED:
+        raise Stale(
+            f"waiting: the secret {name} is gone from SSM, and without it no member comes or goes: put a new value there, a "
+            "SecureString; then `systemctl stop zookeeper` on one member after the other, and recovery starts each with it"
+        )
     if found is None:
-        raise Stale(f"waiting: the seed has not put the secret {a.settings.aws.secret} yet")
+        raise Stale(f"waiting: the seed has not put the secret {name} yet")
     return found

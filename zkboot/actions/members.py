@@ -19,7 +19,8 @@ def join(a: Act) -> str | None:
         archive(a)
     report_joining(a)
     record, server_id = claim(a)
-    configuration = with_me_watching(quorum.configuration if quorum else seed_alone(record), server_id, a.me.address)
+    known = quorum.configuration if quorum else seed_alone(a, record)
+    configuration = with_me_watching(known, a.words.line(server_id, a.me.address))
     with step("set up"):
         a.world.disk.build_joiner(Identity(record.cluster_id, record.generation), server_id, configuration)
     release(a)  # last: with no promise its old volume, attached again, is started while AWS cannot be asked

@@ -16,7 +16,6 @@ from zkboot.model import (
     Holds,
     Identity,
     Record,
-    Server,
     State,
 )
 from zkboot.settings import Settings
@@ -112,7 +111,7 @@ def seed(a: Act) -> str | None:
     report_joining(a)
     record, server_id = claim(a)
     identity = Identity(record.cluster_id, record.generation)
-    alone = Configuration(first_version(record), (Server(server_id, a.me.address),))
+    alone = Configuration(first_version(record), (a.words.line(server_id, a.me.address),))
     if record.state is State.CREATING and a.seen.disk.state is not DiskState.EMPTY:
         archive(a)  # only a person's `create --accept-data-loss` comes here with data
     built = a.seen.disk.state is DiskState.DATA and a.seen.disk.identity == identity

@@ -2,7 +2,6 @@
 it is kept. What a seed's disk is made of them is `zookeeper.disk`'s."""
 
 import errno
-import math
 import os
 import time
 from collections.abc import Callable
@@ -52,7 +51,7 @@ class NodeBackups:
                 continue
             if manifest.cluster_id != cluster_id:
                 continue
-            found = found or of_manifest(manifest, math.inf)
+            found = found or of_manifest(manifest, None)
             if catalogue.has_all(entry, manifest):
                 return found._replace(age=listed.date - entry.as_of)
         return found
@@ -111,7 +110,7 @@ def split(source: str) -> tuple[str, str]:
     return source[:-NAME_LENGTH], source[-NAME_LENGTH:]
 
 
-def of_manifest(manifest: Manifest, age: float) -> Backup:
+def of_manifest(manifest: Manifest, age: float | None) -> Backup:
     return Backup(manifest.name, Identity(manifest.cluster_id, manifest.generation), manifest.epoch, manifest.last, age)
 
 

@@ -24,10 +24,11 @@ def conflict(w: Words) -> str:
     """Two things that belong to different clusters or scopes, both named; "" where all agree."""
     disk, record, foreign = w.seen.disk.identity, w.record, w.seen.foreign
     if record is not None and record.scope != w.seen.me.scope:
+        near = record.scope.region_of_account == w.seen.me.scope.region_of_account
         return (
             f"the record of cluster {w.seen.cluster} belongs to {'/'.join(record.scope)}, this node to "
-            f"{'/'.join(w.seen.me.scope)}; "
-            "give this group another cluster name, or take the cluster over with `zkboot adopt`"
+            f"{'/'.join(w.seen.me.scope)}; give this group another cluster name"
+            + (", or take the cluster over with `zkboot adopt`" if near else ", or a bucket of its own")
         )
     if record is not None and disk is not None and disk.cluster_id != record.cluster_id:
         return (

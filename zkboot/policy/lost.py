@@ -1,6 +1,6 @@
 """Rows 17 to 22: the quorum is lost."""
 
-from zkboot.model import Action, Data, Decision, DiskState, Holds, Report, Server, State, Unknown
+from zkboot.model import Action, Backup, Data, Decision, DiskState, Holds, Report, Server, State, Unknown
 from zkboot.policy.beginning import adopting
 from zkboot.policy.shared import say
 from zkboot.words import Words, majority, rank
@@ -96,7 +96,7 @@ def row_20(w: Words) -> bool:
     backup = w.seen.backup
     if not backup_is_ahead(w) or backup is None or isinstance(backup, Unknown):
         return False
-    return 0 < backup.age <= w.seen.limits.auto_restore
+    return backup.age is not None and 0 < backup.age <= w.seen.limits.auto_restore
 
 
 def then_20(w: Words) -> Decision:
@@ -146,7 +146,7 @@ def then_22(w: Words) -> Decision:
         ways.append(f"`zkboot reseed` on {best} keeps what it holds ({zxid:#x} of epoch {epoch})")
     ways += [f"`zkboot reseed` on {r.instance_id} keeps its {r.data.zxid:#x}" for r in standing_still(w) if r.data]
     if backup is not None and not isinstance(backup, Unknown):
-        ways.append(f"`zkboot restore {backup.name}` goes back to {backup.zxid:#x}, {backup.age:.0f} s old{standing(w)}")
+        ways.append(f"`zkboot restore {backup.name}` goes back to {backup.zxid:#x}, {aged(backup)}{standing(w)}")
     ways += [
         f"`zkboot backup` on {i}, then `zkboot restore`, goes back to its {data.zxid:#x} of generation {generation}"
         for i, generation, data in outlived(w)
@@ -157,6 +157,10 @@ def then_22(w: Words) -> Decision:
         Action.HALT,
         f"halted: too few voters of cluster {cluster} remain (lost: {lost}), and a person must choose: {'; '.join(ways)}",
     )
+
+
+def aged(backup: Backup) -> str:
+    return f"{backup.age:.0f} s old" if backup.age is not None else "copied without a quorum, so that more may have been written"
 
 
 def standing(w: Words) -> str:

@@ -1,6 +1,6 @@
 """Rows 7 and 8: a quorum that this node is no member of; it joins."""
 
-from zkboot.model import Action, Change, Decision, DiskState, Role, Server, Unknown
+from zkboot.model import Action, Change, Decision, DiskState, Role, Unknown
 from zkboot.policy.shared import hung, lasting, say, silence, to_be_adopted, untaken
 from zkboot.words import ALONE, REGISTERED, Words
 
@@ -88,7 +88,7 @@ def enter(w: Words) -> Decision:
     """The one call that makes this node a member."""
     assert w.quorum is not None and w.own_id is not None
     configuration, dead = w.quorum.configuration, w.dead_voters
-    me = Server(w.own_id, w.seen.me.address)
+    me = w.line(w.own_id, w.seen.me.address)
     alive = sum(v not in dead and not w.leaving(v) for v in configuration.voters)
     out = tuple(s.id for s in configuration.servers if s.address == me.address and s.id != me.id)
     if any(v.id in out for v in configuration.voters) and not all(w.server_dead(v) for v in configuration.voters if v.id in out):

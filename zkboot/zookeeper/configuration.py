@@ -10,7 +10,7 @@ A light turn reads these: nothing dear may be imported here.
 import os
 
 from zkboot.errors import UnknownFact
-from zkboot.model import Configuration, Role, Server
+from zkboot.model import Configuration, Ports, Role, Server
 from zkboot.zookeeper import files
 
 POINTER = "dynamicConfigFile"
@@ -34,8 +34,9 @@ def kept_file(conf_dir: str) -> str:
     return f"{conf_dir}/pending"
 
 
-def parse(text: str, version: int = 0) -> Configuration:
-    """The configuration of a file's or of /zookeeper/config's text; a `version=` line counts more than `version`.
+def parse(text: str, version: int = 0, client_port: int = Ports().client) -> Configuration:
+    """The configuration of a file's or of /zookeeper/config's text; a `version=` line counts more than `version`, and
+    `client_port` is that of lines without one.
 
     Raises ValueError for what zkboot cannot count votes by.
     """
@@ -44,7 +45,7 @@ def parse(text: str, version: int = 0) -> Configuration:
         if key == "version":
             version = int(value, 16)
         elif key.startswith("server."):
-            servers.append(_parse_server(int(key.removeprefix("server.")), value))
+            servers.append(_parse_server(int(key.removeprefix("server.")), value, client_port))
         elif key.startswith(("group", "weight")):
             raise ValueError(f"hierarchical quorums are not supported: {key}={value}")
     if not servers:
@@ -155,14 +156,14 @@ def _version_of_name(path: str) -> int:
         return 0
 
 
-def _parse_server(server_id: int, value: str) -> Server:
+def _parse_server(server_id: int, value: str, client_port: int) -> Server:
     """ADDRESS:QUORUM:ELECTION[:ROLE][;[ADDRESS:]CLIENT], an IPv6 address in brackets."""
     peer, _, client = value.partition(";")
     address, fields = _split_address(peer)
     if len(fields) not in (2, 3) or "|" in value:
         raise ValueError(f"server.{server_id}={value}")
     role = Role(fields[2].lower()) if len(fields) == 3 else Role.PARTICIPANT
-    port = int(client.rpartition(":")[2]) if client else Server._field_defaults["client_port"]
+    port = int(client.rpartition(":")[2]) if client else client_port
     return Server(server_id, address, role, port, int(fields[0]), int(fields[1]))
 
 

@@ -126,6 +126,11 @@ class Reader:
                             " those between are missing"
                         )
                     zxid = record.zxid
+        except formats.TooLong as long:
+            raise UnknownFact(
+                f"{long}, and it is whole: set zookeeper.jute_maxbuffer to {-(-long.length // 2)} or more on every node, and "
+                "recovery goes on"
+            ) from long
         except Damaged as damage:
             return zxid, str(damage)
         return zxid, ""

@@ -31,12 +31,23 @@ RECORD_TYPE = struct.Struct(">i")
 TYPE_AT, TRANSACTION_AT = 28, 32  # in a payload
 ERROR, CREATE_SESSION, CLOSE_SESSION = -1, -10, -11  # types, by `ZooDefs.OpCode`
 RECORD_END = b"B"
+LONGEST = 1 << 29  # bytes of a record that is looked at though no server of this node's accepts it
 
 SEAL = struct.Struct(">qi1s")
 DIGEST = struct.Struct(">qiq")
 LAST_ZXID = struct.Struct(">q")
 PIECE = 1 << 20
 ZEROS = bytes(PIECE)
+
+
+class TooLong(Damaged):
+    """A whole record that is longer than a server takes, which is a setting and no word about the disk: it was lowered, or the
+    end of a session with very many ephemeral nodes became one long record. `length` is in bytes.
+    """
+
+    def __init__(self, text: str, length: int) -> None:
+        super().__init__(text)
+        self.length = length
 
 
 class Named(NamedTuple):
@@ -87,7 +98,8 @@ def read_log(path: str, largest: int) -> Iterator[Record]:
     """The whole records of a log, each verified, in order; ends at the first length of 0 and at an unfinished last record.
 
     `largest` is the longest payload in bytes that a server accepts. An empty file has no records, as for ZooKeeper 3.9.
-    Raises Damaged naming file and offset: no header, a wrong checksum, an impossible length, anything but zeros after the end.
+    Raises Damaged naming file and offset: no header, a wrong checksum, an impossible length, anything but zeros after the end;
+    TooLong where a record is longer than that, and whole.
     """
     with open(path, "rb", buffering=PIECE) as file:
         if os.fstat(file.fileno()).st_size == 0:
@@ -119,7 +131,8 @@ def _read_record(file: BinaryIO, path: str, offset: int, largest: int) -> Record
     if length in (0, -1):
         return None
     if not 0 < length <= largest:
-        raise Damaged(f"{path}, offset {offset}: a record of {length} bytes (at most {largest} are possible)")
+        found = f"{path}, offset {offset}: a record of {length} bytes (at most {largest} are possible)"
+        raise TooLong(found, length) if _is_whole(file, length, checksum) else Damaged(found)
     payload, end = file.read(length), file.read(1)
     if end != RECORD_END:  # it was being written when the power went: nobody was told that it is safe
         if _holds_a_shorter_one(payload, checksum):
@@ -133,6 +146,11 @@ def _read_record(file: BinaryIO, path: str, offset: int, largest: int) -> Record
         raise Damaged(f"{path}, offset {offset}: a record of {length} bytes is too short for a transaction")
     end_at = offset + RECORD_HEADER.size + length + 1
     return Record(RECORD_ZXID.unpack_from(payload, ZXID_AT)[0], offset, end_at, _changes(payload), payload)
+
+
+def _is_whole(file: BinaryIO, length: int, checksum: int) -> bool:
+    payload = file.read(length) if 0 < length <= LONGEST else b""
+    return len(payload) == length and file.read(1) == RECORD_END and zlib.adler32(payload) == checksum
 
 
 def _changes(payload: bytes) -> bool:

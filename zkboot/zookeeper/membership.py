@@ -28,9 +28,10 @@ RECONNECT = {"max_tries": -1, "delay": 0.05, "backoff": 2, "max_delay": 0.5, "ma
 class Session:
     """One client session with one server, to be used until `deadline` (time.monotonic)."""
 
-    def __init__(self, client: "KazooClient", address: str, deadline: float) -> None:
+    def __init__(self, client: "KazooClient", address: str, port: int, deadline: float) -> None:
         self._client = client
         self._address = address
+        self._port = port
         self._deadline = deadline
 
     def view(self) -> View:
@@ -89,7 +90,7 @@ class Session:
 
     def _parse(self, body: bytes) -> Configuration:
         try:
-            return configuration.parse(body.decode())
+            return configuration.parse(body.decode(), client_port=self._port)  # a static clientPort shows in no line
         except ValueError as error:
             raise UnknownFact(
                 f"the configuration shown by {self._address} is not one that zkboot understands: {error}"
@@ -147,7 +148,7 @@ def session(address: str, port: int, timeout: float, password: str | None = None
     )
     try:
         client.start(timeout=timeout)
-        yield Session(client, address, deadline)
+        yield Session(client, address, port, deadline)
     except KazooTimeoutError as error:
         raise UnknownFact(f"{address}:{port} gave no session within {timeout:g} s: it may be without a quorum") from error
     finally:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from zkboot.errors import SettingsError
 from zkboot.model import Change, Configuration, Identity, Mode, Process
 from zkboot.world import Peer, View
 from zkboot.zookeeper import configuration, files, fourletter, membership, service
@@ -53,5 +54,10 @@ class NodeServer:
         if own is None:
             return Mode.NONE
         endpoint = own.address, own.client_port
+        if own.client_port != self._port:
+            raise SettingsError(
+                f"zookeeper.client_port: this node's server listens at {own.client_port}, by the ensemble's configuration,"
+                f" and zkboot would look for all at {self._port}: set it to {own.client_port}"
+            )
         peer = fourletter.ask([endpoint], self._settings.timing.ask_timeout)[endpoint]
         return peer.mode if peer is not None else Mode.NONE
